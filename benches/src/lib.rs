@@ -1,0 +1,1 @@
+//! Criterion benches of `concourse`; each one checks its own answer before it reports a time.

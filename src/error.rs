@@ -1,0 +1,162 @@
+//! What can go wrong, one enum per concern.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+macro_rules! errors {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident $({ $($(#[$fmeta:meta])* $field:ident : $type:ty),* })? => $text:literal,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$vmeta])* $variant $({ $($(#[$fmeta])* $field: $type),* })?,)*
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant $({ $($field),* })? => write!(f, $text),)*
+                }
+            }
+        }
+
+        impl std::error::Error for $name {}
+    )*};
+}
+
+errors! {
+    /// Why a queue was not built.
+    BuildError {
+        /// The width was 0: such a queue could never run anything. Use `suspend` to hold a queue.
+        ZeroWidth { /** The queue's label. */ label: Arc<str> } =>
+            "queue \"{label}\": a width of 0 runs nothing; give a width of at least 1, or suspend the queue to hold it",
+        /// A width was given for a serial queue, whose width is always 1.
+        WidthOfSerial { /** The queue's label. */ label: Arc<str> } =>
+            "queue \"{label}\": a serial queue has no width; call `concurrent()` first",
+        /// The runtime has been shut down.
+        ShutDown { /** The queue's label. */ label: Arc<str> } =>
+            "queue \"{label}\": its runtime has been shut down",
+    }
+
+    /// Why a suspension could not be changed.
+    SuspendError {
+        /// `resume` was called more often than `suspend`.
+        OverResume { /** The label of the queue or source. */ label: Arc<str> } =>
+            "\"{label}\" was resumed more often than it was suspended",
+        /// `resume` was called on something that has not been activated.
+        Inactive { /** The label of the queue or source. */ label: Arc<str> } =>
+            "\"{label}\" is inactive: `activate` starts it, `resume` only undoes a `suspend`",
+        /// The count of suspensions is at its limit.
+        TooManySuspensions { /** The label of the queue or source. */ label: Arc<str> } =>
+            "\"{label}\" is suspended too many times",
+    }
+
+    /// Why a wait ended without what it waited for.
+    WaitError {
+        /// The time was up.
+        TimedOut { /** How long it was waited. */ after: Duration } => "timed out after {after:?}",
+        /// Whoever had promised the value is gone without having given it.
+        Abandoned => "the other side was dropped without giving a value",
+    }
+
+    /// Why a runtime was not built.
+    RuntimeError {
+        /// `threads` was 0.
+        ZeroThreads => "a runtime needs at least one thread",
+        /// `max_threads` was below `threads`.
+        MaxBelowThreads {
+            /** The ordinary number of threads. */ threads: usize,
+            /** The hard limit. */ max_threads: usize
+        } => "max_threads ({max_threads}) is below threads ({threads})",
+        /// More threads than one runtime can count.
+        TooManyThreads { /** The number asked for. */ max_threads: usize } =>
+            "max_threads ({max_threads}) is above 32767",
+        /// The thread name contains a NUL byte.
+        BadThreadName => "a thread name must not contain a NUL byte",
+    }
+
+    /// Why a group could not be left.
+    GroupError {
+        /// `leave_raw` without an `enter_raw`.
+        UnbalancedLeave => "the group was left more often than it was entered",
+    }
+
+    /// Why a timer could not be armed or a deadline not be met.
+    TimerError {
+        /// The kernel refused what the timers need.
+        Unavailable { /** The operating system's error number. */ errno: i32 } =>
+            "the event loop could not be started (os error {errno})",
+    }
+}
+
+/// Why a closure was not accepted; it gives the closure back.
+#[non_exhaustive]
+pub enum SubmitError<F> {
+    /// The runtime has been shut down.
+    ShutDown(F),
+}
+
+impl<F> SubmitError<F> {
+    /// The closure that was not accepted.
+    pub fn into_inner(self) -> F {
+        match self {
+            Self::ShutDown(f) => f,
+        }
+    }
+}
+
+impl<F> fmt::Debug for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShutDown(..)")
+    }
+}
+
+impl<F> fmt::Display for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the runtime has been shut down; the closure was not accepted")
+    }
+}
+
+impl<F> std::error::Error for SubmitError<F> {}
+
+/// Why a sync call did not run its closure; it gives the closure back.
+#[non_exhaustive]
+pub enum SyncError<F> {
+    /// The thread already holds a queue that the call would wait for.
+    WouldDeadlock {
+        /// The closure that did not run.
+        closure: F,
+        /// The labels of the queues in the cycle: the queue of the call first, then what the thread holds, newest first.
+        cycle: Vec<Arc<str>>,
+    },
+}
+
+impl<F> SyncError<F> {
+    /// The closure that did not run.
+    pub fn into_inner(self) -> F {
+        match self {
+            Self::WouldDeadlock { closure, .. } => closure,
+        }
+    }
+}
+
+impl<F> fmt::Debug for SyncError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::WouldDeadlock { cycle, .. } = self;
+        f.debug_struct("WouldDeadlock").field("cycle", cycle).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for SyncError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::WouldDeadlock { cycle, .. } = self;
+        write!(f, "a sync call onto queue \"{}\" from a thread that already holds it would never return", cycle[0])?;
+        if cycle.len() > 1 {
+            write!(f, " (held by this thread, newest first: {})", cycle[1..].join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl<F> std::error::Error for SyncError<F> {}

@@ -1,0 +1,353 @@
+//! One type-erased unit to run: a [`Shape`] and three words, and the one place that contains panics.
+//!
+//! A [`Job`] is 32 bytes. A closure of up to three words is stored in place, a larger one is boxed. What a lane must
+//! know of a job before it runs it (is it a barrier, a waiter, a marker?) stands in the shape, which is a constant per
+//! closure type, so a job carries no tag of its own.
+//!
+//! The two traits through which lower layers call up are here as well: [`Executor`], where jobs go.
+#![allow(unsafe_code, reason = "a closure is stored as untyped words and given back its type by its own shape")]
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, Location, PanicHookInfo};
+
+/// What a lane does with a job when it reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Run it; on a concurrent lane beside others.
+    Job,
+    /// Run it alone.
+    Barrier,
+    /// Run a lane that targets this one. Cancelling this lane leaves it in place.
+    Token,
+    /// A thread waits here for its turn; the first word is its waiter.
+    Sync,
+    /// A thread waits here for its turn alone; the first word is its waiter.
+    SyncBarrier,
+    /// Everything before this has been served; the first word is a waiter.
+    Cancel,
+    /// A served slot that could not be taken out of the middle.
+    Noop,
+}
+
+/// Three words of a closure's captures, or a pointer to them.
+pub(crate) type Words = [MaybeUninit<usize>; 3];
+
+/// What can be done with the words of one closure type.
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    /// Runs the closure and consumes the words, also when it unwinds.
+    run: unsafe fn(*mut Words),
+    /// Drops the closure and consumes the words, also when it unwinds.
+    discard: unsafe fn(*mut Words),
+    name: fn() -> &'static str,
+}
+
+/// A unit to run, once. Dropping it drops the closure unrun.
+pub(crate) struct Job {
+    shape: &'static Shape,
+    words: Words,
+}
+
+// SAFETY: every constructor demands `Send` of what it stores; a marker's pointer is only followed by a lane under the
+// rules of its waiter.
+unsafe impl Send for Job {}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("kind", &self.shape.kind).field("type", &self.type_name()).finish()
+    }
+}
+
+/// The shapes of one closure type, for each kind that carries a closure.
+struct Shapes<F>(std::marker::PhantomData<F>);
+
+impl<F: FnOnce() + Send> Shapes<F> {
+    const INLINE: bool = size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>();
+    const JOB: Shape = Self::of(Kind::Job);
+    const BARRIER: Shape = Self::of(Kind::Barrier);
+    const TOKEN: Shape = Self::of(Kind::Token);
+
+    const fn of(kind: Kind) -> Shape {
+        if Self::INLINE {
+            Shape { kind, run: Self::run_inline, discard: Self::discard_inline, name: std::any::type_name::<F> }
+        } else {
+            Shape { kind, run: Self::run_boxed, discard: Self::discard_boxed, name: std::any::type_name::<F> }
+        }
+    }
+
+    unsafe fn run_inline(words: *mut Words) {
+        // SAFETY: the words hold an `F` that nobody else will read (the caller's promise).
+        let f = unsafe { words.cast::<F>().read() };
+        f();
+    }
+
+    unsafe fn discard_inline(words: *mut Words) {
+        // SAFETY: as in `run_inline`.
+        drop(unsafe { words.cast::<F>().read() });
+    }
+
+    unsafe fn run_boxed(words: *mut Words) {
+        // SAFETY: the first word holds the box's pointer, and nobody else will read it (the caller's promise).
+        let f = unsafe { Box::from_raw(words.cast::<*mut F>().read()) };
+        f();
+    }
+
+    unsafe fn discard_boxed(words: *mut Words) {
+        // SAFETY: as in `run_boxed`.
+        drop(unsafe { Box::from_raw(words.cast::<*mut F>().read()) });
+    }
+}
+
+impl Job {
+    /// A job that runs `f`. Allocates only if `f` is larger than three words.
+    #[inline]
+    pub(crate) fn new<F: FnOnce() + Send + 'static>(f: F) -> Self {
+        Self::with_shape(f, &Shapes::<F>::JOB)
+    }
+
+    /// A job that runs `f` alone on a concurrent lane.
+    #[inline]
+    pub(crate) fn barrier<F: FnOnce() + Send + 'static>(f: F) -> Self {
+        Self::with_shape(f, &Shapes::<F>::BARRIER)
+    }
+
+    /// A job that runs a lane's drain.
+    #[inline]
+    pub(crate) fn token<F: FnOnce() + Send + 'static>(f: F) -> Self {
+        Self::with_shape(f, &Shapes::<F>::TOKEN)
+    }
+
+    #[inline]
+    fn with_shape<F: FnOnce() + Send>(f: F, shape: &'static Shape) -> Self {
+        let mut words = [MaybeUninit::uninit(); 3];
+        let place = words.as_mut_ptr();
+        if Shapes::<F>::INLINE {
+            // SAFETY: `INLINE` says that an `F` fits the words in size and alignment.
+            unsafe { place.cast::<F>().write(f) };
+        } else {
+            // SAFETY: a thin pointer fits the first word.
+            unsafe { place.cast::<*mut F>().write(Box::into_raw(Box::new(f))) };
+        }
+        Self { shape, words }
+    }
+
+    /// A slot that a lane interprets by itself: `pointer` is its first word.
+    pub(crate) fn marker(kind: Kind, pointer: *const ()) -> Self {
+        const fn shape(kind: Kind) -> Shape {
+            Shape { kind, run: ignore, discard: ignore, name: || "a marker" }
+        }
+        unsafe fn ignore(_: *mut Words) {}
+        const SYNC: Shape = shape(Kind::Sync);
+        const SYNC_BARRIER: Shape = shape(Kind::SyncBarrier);
+        const CANCEL: Shape = shape(Kind::Cancel);
+        const NOOP: Shape = shape(Kind::Noop);
+        let shape = match kind {
+            Kind::Sync => &SYNC,
+            Kind::SyncBarrier => &SYNC_BARRIER,
+            Kind::Cancel => &CANCEL,
+            Kind::Noop | Kind::Job | Kind::Barrier | Kind::Token => &NOOP,
+        };
+        let mut words = [MaybeUninit::uninit(); 3];
+        // SAFETY: a thin pointer fits the first word.
+        unsafe { words.as_mut_ptr().cast::<*const ()>().write(pointer) };
+        Self { shape, words }
+    }
+
+    /// Splits the job for storing it in a slot. The words must find their shape again.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (&'static Shape, Words) {
+        let job = ManuallyDrop::new(self);
+        (job.shape, job.words)
+    }
+
+    /// Puts a stored job together again.
+    ///
+    /// # Safety
+    ///
+    /// The parts come from one `into_parts` and are used once.
+    #[inline]
+    pub(crate) unsafe fn from_parts(shape: &'static Shape, words: Words) -> Self {
+        Self { shape, words }
+    }
+
+    /// Runs the job. What the closure captured is gone afterwards, also when it unwinds.
+    #[inline]
+    pub(crate) fn run(self) {
+        let mut job = ManuallyDrop::new(self);
+        // SAFETY: the words belong to the shape, and `ManuallyDrop` keeps `drop` from using them again.
+        unsafe { (job.shape.run)(&mut job.words) }
+    }
+
+    /// The shape, for [`Running`] and for what a lane must know.
+    #[inline]
+    pub(crate) fn shape(&self) -> &'static Shape {
+        self.shape
+    }
+
+    /// The name of the closure's type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.shape.type_name()
+    }
+}
+
+impl Shape {
+    /// The name of the closure's type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        (self.name)()
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shape").field("kind", &self.kind).field("type", &self.type_name()).finish()
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // SAFETY: a job that was run or split never reaches `drop`.
+        unsafe { (self.shape.discard)(&mut self.words) }
+    }
+}
+
+/// What a contained panic leaves behind.
+pub(crate) struct Panic {
+    payload: Box<dyn Any + Send>,
+    /// Where it was raised, if the process's panic hook still passes through ours.
+    pub(crate) location: Option<&'static Location<'static>>,
+}
+
+impl Panic {
+    /// The panic's message, if it is a text.
+    pub(crate) fn message(&self) -> &str {
+        if let Some(text) = self.payload.downcast_ref::<&'static str>() {
+            text
+        } else if let Some(text) = self.payload.downcast_ref::<String>() {
+            text
+        } else {
+            "a payload that is not a text"
+        }
+    }
+
+    /// Goes on unwinding on this thread, without running the panic hook again.
+    pub(crate) fn resume(self) -> ! {
+        std::panic::resume_unwind(self.payload)
+    }
+
+    /// Drops the payload, whose own drop may panic. A payload that does so is leaked: there is nobody left to tell.
+    pub(crate) fn bury(self) {
+        if let Err(second) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(self.payload))) {
+            std::mem::forget(second);
+        }
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panic").field("message", &self.message()).field("location", &self.location).finish()
+    }
+}
+
+std::thread_local! {
+    static LAST_PANIC: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Runs `f` and contains its panic. The only `catch_unwind` of the crate besides [`Panic::bury`].
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    std::panic::catch_unwind(AssertUnwindSafe(f))
+        .map_err(|payload| Panic { payload, location: LAST_PANIC.try_with(Cell::take).ok().flatten() })
+}
+
+/// Makes the process's panic hook note where a panic was raised, before it does what it did before.
+///
+/// Call it once, from a thread that is not panicking.
+pub(crate) fn note_panic_locations() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let location = info.location().map(|location| {
+            // The location of a panic is a constant of the program, but the hook lends it for the call only.
+            // SAFETY: `Location`s are made by the compiler as statics (`Location::caller`); there is no constructor.
+            unsafe { std::mem::transmute::<&Location<'_>, &'static Location<'static>>(location) }
+        });
+        let _ = LAST_PANIC.try_with(|last| last.set(location));
+        before(info);
+    }));
+}
+
+/// Which of the pool's two doors a job takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// A lane's drain, or anything else that must not wait behind a flood of loose jobs.
+    Lane,
+    /// A job of its own.
+    Loose,
+    /// A lane's drain that has used up its budget: behind everything that waits now.
+    Back,
+}
+
+/// Where jobs go to be run: the pool, a simulation, or a model.
+pub(crate) trait Executor: Send + Sync {
+    /// Takes the job. After shutdown it comes back.
+    fn submit(&self, job: Job, route: Route) -> Result<(), Job>;
+
+    /// The most jobs that can ever run at the same time.
+    fn max_threads(&self) -> usize;
+
+    /// True if this executor's calling worker has nothing else at hand, so a drain may linger or go on in place.
+    fn is_quiet(&self) -> bool;
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_job_is_four_words() {
+        assert_eq!(size_of::<Job>(), 32);
+    }
+
+    #[test]
+    fn a_job_runs_or_drops_its_captures_exactly_once() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let big = [1_u64; 9];
+        let (c, d) = (Arc::clone(&count), Arc::clone(&count));
+        Job::new(move || drop(c.fetch_add(1, Ordering::Relaxed))).run();
+        Job::new(move || drop(d.fetch_add(big.iter().sum::<u64>() as usize, Ordering::Relaxed))).run();
+        assert_eq!(count.load(Ordering::Relaxed), 10);
+        let c = Arc::clone(&count);
+        drop(Job::new(move || drop(c)));
+        let c = Arc::clone(&count);
+        drop(Job::barrier(move || drop((c, big))));
+        assert_eq!(Arc::strong_count(&count), 1);
+    }
+
+    #[test]
+    fn a_job_keeps_an_overaligned_closure_aligned() {
+        #[repr(align(32))]
+        struct Wide(u8);
+        let wide = Wide(7);
+        Job::new(move || {
+            let wide = wide;
+            assert_eq!((&raw const wide).addr() % 32, 0);
+            assert_eq!(wide.0, 7);
+        })
+        .run();
+    }
+
+    #[test]
+    fn a_panicking_payload_is_buried() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("drop of a payload");
+            }
+        }
+        contain(|| std::panic::panic_any(Bomb)).unwrap_err().bury();
+        assert_eq!(contain(|| panic!("text {}", 1)).map(|()| ()).unwrap_err().message(), "text 1");
+    }
+}

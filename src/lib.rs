@@ -1,0 +1,12 @@
+//! Grand Central Dispatch for Rust.
+
+// 0 machine
+mod sync;
+
+// 1 vocabulary
+mod error;
+mod job;
+mod qos;
+
+pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use qos::Qos;

@@ -1,0 +1,63 @@
+//! Who is told when a thread waits, asks for the time or passes a state transition.
+//!
+//! A runtime's engine is the [`Host`] of its worker threads. The thread carries the pointer, so whatever blocks (a
+//! semaphore, a group, a sync) reaches the right engine without knowing which one it is. A thread without a host just
+//! blocks.
+
+use super::parking::Reason;
+use super::{Arc, thread_local};
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// The seam between waiting code and the engine that runs it: real threads, or a simulation.
+pub(crate) trait Host: Send + Sync {
+    /// The calling thread is about to block. Nobody holds an ordinary lock here.
+    fn before_park(&self, reason: &Reason);
+
+    /// The calling thread goes on. Called once for every `before_park`.
+    fn after_park(&self);
+
+    /// The time on the engine's monotonic clock.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// A place where a deterministic engine may run somebody else.
+    fn yield_point(&self) {}
+}
+
+thread_local! {
+    static HOST: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
+}
+
+/// The calling thread's host, if it has one.
+pub(crate) fn host() -> Option<Arc<dyn Host>> {
+    // A destructor of another thread-local may wait while ours is already gone: then there is nobody to tell.
+    HOST.try_with(|host| host.borrow().clone()).ok().flatten()
+}
+
+/// Gives the calling thread a host until the guard is dropped; hosts nest.
+pub(crate) fn enter_host(host: Arc<dyn Host>) -> HostGuard {
+    HostGuard(HOST.with(|slot| slot.borrow_mut().replace(host)))
+}
+
+/// Restores the thread's previous host.
+#[must_use]
+pub(crate) struct HostGuard(Option<Arc<dyn Host>>);
+
+impl Drop for HostGuard {
+    fn drop(&mut self) {
+        let outer = self.0.take();
+        let ended = HOST.try_with(|slot| std::mem::replace(&mut *slot.borrow_mut(), outer));
+        drop(ended);
+    }
+}
+
+/// The time on the clock of the thread's host.
+pub(crate) fn now() -> Instant {
+    host().map_or_else(Instant::now, |host| host.now())
+}
+
+/// Passes a state transition. Empty until a simulation is the engine.
+#[inline(always)]
+pub(crate) fn yield_point() {}

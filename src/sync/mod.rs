@@ -1,0 +1,36 @@
+//! The one door to threads, atomics, cells, locks and waiting.
+//!
+//! Nothing else in the crate names `std::sync`, `std::thread` or `parking_lot`. The door has four faces behind the same
+//! names: the machine itself (`native`), the model checkers loom and shuttle, and ThreadSanitizer, which is `native`
+//! with fences that it can see. Above the faces stand two things that are the same everywhere: [`parking`], how a
+//! thread waits, and [`Host`], who is told about it.
+//!
+//! `Arc` is always the standard one. Models keep an owner alive until their threads have been joined, so that the
+//! reference count never carries an ordering that a model would have to see.
+#![allow(unsafe_code, reason = "cells that a model checker can watch need a safe-to-audit wrapper")]
+
+#[cfg(concourse_loom)]
+#[path = "loom.rs"]
+mod face;
+#[cfg(concourse_shuttle)]
+#[path = "shuttle.rs"]
+mod face;
+#[cfg(not(any(concourse_loom, concourse_shuttle)))]
+#[path = "native.rs"]
+mod face;
+
+mod host;
+mod line;
+mod parking;
+
+pub(crate) use face::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
+    Steal, Stealer, UnsafeCell, fence, spin_loop, thread_local, yield_now,
+};
+pub(crate) use host::{Host, HostGuard, enter_host, host, now, yield_point};
+pub(crate) use line::Line;
+pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
+pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{OnceLock, Weak};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle};
