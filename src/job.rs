@@ -46,7 +46,7 @@ pub(crate) struct Shape {
 }
 
 /// A unit to run, once. Dropping it drops the closure unrun.
-pub(crate) struct Job {
+pub struct Job {
     shape: &'static Shape,
     words: Words,
 }

@@ -8,5 +8,9 @@ mod error;
 mod job;
 mod qos;
 
+// 3 queues
+mod queue;
+
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
+pub use queue::Dispatch;

@@ -1,0 +1,6 @@
+//! Queues.
+
+mod dispatch;
+
+pub use dispatch::Dispatch;
+pub(crate) use dispatch::Accept;
