@@ -4,9 +4,12 @@
 mod sync;
 
 // 1 vocabulary
+mod bits;
 mod error;
 mod job;
 mod qos;
+
+mod collections;
 
 // 3 queues
 mod queue;
@@ -14,3 +17,6 @@ mod queue;
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
 pub use queue::Dispatch;
+
+#[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
+mod models;
