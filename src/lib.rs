@@ -11,12 +11,19 @@ mod qos;
 
 mod collections;
 
+// 2 engines
+mod engine;
+mod event_loop;
+mod time;
+
 // 3 queues
 mod queue;
 
+pub use engine::{LossReport, PanicReport};
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
-pub use queue::Dispatch;
+pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
+pub use time::Clock;
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;

@@ -33,4 +33,12 @@ pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
-pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, panicking};
+
+/// True in a build that has planted the named fault, which is how a check proves that it would see it.
+macro_rules! planted {
+    ($name:literal) => {
+        cfg!(concourse_planted = $name)
+    };
+}
+pub(crate) use planted;
