@@ -8,6 +8,7 @@ mod bits;
 mod error;
 mod job;
 mod qos;
+mod time;
 
 mod collections;
 
@@ -17,6 +18,7 @@ mod queue;
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
 pub use queue::Dispatch;
+pub use time::{Clock, Deadline};
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;
