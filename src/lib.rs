@@ -12,6 +12,9 @@ mod time;
 
 mod collections;
 
+// 2 engines
+mod event_loop;
+
 // 3 queues
 mod queue;
 

@@ -13,6 +13,7 @@ pub(crate) use block_list::Pushed;
 pub(crate) use block_list::back_off;
 pub(crate) use block_list::dismantle;
 pub(crate) use wheel::Expired;
+pub(crate) use wheel::GRAIN;
 pub(crate) use wheel::Key;
 pub(crate) use wheel::Wakeup;
 pub(crate) use wheel::Wheel;

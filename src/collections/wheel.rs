@@ -66,6 +66,8 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Expired<T> {
     pub(crate) due: u64,
+    /// The end of its window.
+    pub(crate) late: u64,
     pub(crate) payload: T,
 }
 
@@ -313,7 +315,9 @@ impl<T> Wheel<T> {
         let empty = Self { present: self.present, armed: self.armed, ..Self::new() };
         let mut all = std::mem::replace(self, empty).entries;
         all.sort_unstable_by_key(|entry| (entry.due, entry.number));
-        all.into_iter().filter_map(|entry| Some(Expired { due: entry.due, payload: entry.payload? })).collect()
+        all.into_iter()
+            .filter_map(|entry| Some(Expired { due: entry.due, late: entry.late, payload: entry.payload? }))
+            .collect()
     }
 
     /// If time went back past the present slot, begins again from `now`.
@@ -354,7 +358,8 @@ impl<T> Wheel<T> {
         self.due.sort_unstable();
         for place in 0..self.due.len() {
             let (due, _, index) = self.due[place];
-            expired.extend(self.vacate(index).map(|payload| Expired { due, payload }));
+            let late = self.entries[index as usize].late;
+            expired.extend(self.vacate(index).map(|payload| Expired { due, late, payload }));
         }
     }
 

@@ -33,4 +33,4 @@ pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
-pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread};
