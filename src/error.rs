@@ -84,6 +84,12 @@ errors! {
 
     /// Why a timer could not be armed or a deadline not be met.
     TimerError {
+        /// The process or the system has no file descriptor left for the event loop.
+        NoDescriptor { /** The operating system's error number. */ errno: i32 } =>
+            "no file descriptor is left for the event loop (os error {errno})",
+        /// The event loop's thread could not be started.
+        NoThread { /** The operating system's error number. */ errno: i32 } =>
+            "the event loop's thread could not be started (os error {errno})",
         /// The kernel refused what the timers need.
         Unavailable { /** The operating system's error number. */ errno: i32 } =>
             "the event loop could not be started (os error {errno})",

@@ -1,6 +1,7 @@
 //! Data structures that know nothing of queues.
 
 mod block_list;
+mod wheel;
 
 pub(crate) use block_list::BlockCache;
 pub(crate) use block_list::BlockList;
@@ -11,3 +12,8 @@ pub(crate) use block_list::Peek;
 pub(crate) use block_list::Pushed;
 pub(crate) use block_list::back_off;
 pub(crate) use block_list::dismantle;
+pub(crate) use wheel::Expired;
+pub(crate) use wheel::GRAIN;
+pub(crate) use wheel::Key;
+pub(crate) use wheel::Wakeup;
+pub(crate) use wheel::Wheel;

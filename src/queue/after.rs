@@ -2,6 +2,7 @@
 
 use super::Accept;
 use super::lane::Lane;
+use crate::engine::Loss;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
 use crate::event_loop::Sink;
@@ -21,7 +22,8 @@ use std::time::Duration;
 #[must_use = "dropping the handle does not cancel; use `let _ =` if it will never be cancelled"]
 pub struct After {
     event_loop: Weak<EventLoop>,
-    key: TimerKey,
+    /// `None` if the runtime had ended.
+    key: Option<TimerKey>,
 }
 
 impl fmt::Debug for After {
@@ -34,18 +36,25 @@ impl After {
     pub(super) fn arm(queue: &impl Accept, delay: Duration, job: Job) -> Result<Self, TimerError> {
         let event_loop = queue.engine().event_loop()?;
         let due = time::now(Clock::Monotonic).after(delay);
-        let key = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
+        let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
+        let key = match armed {
+            Ok(key) => Some(key),
+            Err(refused) => {
+                if let Some(job) = refused.job {
+                    queue.engine().lose(queue.label(), job, Loss::Rejected);
+                }
+                None
+            }
+        };
         Ok(Self { event_loop: Arc::downgrade(&event_loop), key })
     }
 
     /// Takes the job back and drops it. True if it will never run; false if its time has come and it has been submitted,
     /// or the runtime has ended.
     pub fn cancel(self) -> bool {
-        let Some(event_loop) = self.event_loop.upgrade() else { return false };
-        let Some(cancelled) = event_loop.cancel(self.key) else { return false };
-        // The captures' destructors are the canceller's own code: their panic is the canceller's.
-        drop(cancelled);
-        true
+        let event_loop = self.event_loop.upgrade();
+        // What is taken back is dropped here: the captures' destructors run, and may panic, on the canceller's thread.
+        event_loop.zip(self.key).and_then(|(event_loop, key)| event_loop.cancel(key)).is_some()
     }
 }
 
@@ -54,5 +63,9 @@ impl Sink for Lane {
         if let Some(job) = job {
             self.exec_async(job);
         }
+    }
+
+    fn label(&self) -> &str {
+        Lane::label(self)
     }
 }

@@ -57,6 +57,10 @@ impl Sink for Door {
             self.submit(job);
         }
     }
+
+    fn label(&self) -> &str {
+        &self.label
+    }
 }
 
 impl fmt::Debug for GlobalQueue {

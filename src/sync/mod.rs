@@ -33,7 +33,7 @@ pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
-pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, panicking};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread, panicking};
 
 /// True in a build that has planted the named fault, which is how a check proves that it would see it.
 macro_rules! planted {
