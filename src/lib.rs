@@ -14,9 +14,14 @@ mod collections;
 // 3 queues
 mod queue;
 
+// 4 built on queues
+mod semaphore;
+
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
 pub use queue::Dispatch;
+pub use semaphore::Permit;
+pub use semaphore::Semaphore;
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;
