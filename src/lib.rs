@@ -15,9 +15,11 @@ mod collections;
 mod queue;
 
 // 4 built on queues
+mod event;
 mod semaphore;
 
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use event::Event;
 pub use qos::Qos;
 pub use queue::Dispatch;
 pub use semaphore::Permit;
