@@ -16,10 +16,13 @@ mod queue;
 
 // 4 built on queues
 mod event;
+mod group;
 mod semaphore;
 
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use event::Event;
+pub use group::Group;
+pub use group::Membership;
 pub use qos::Qos;
 pub use queue::Dispatch;
 pub use semaphore::Permit;

@@ -2,6 +2,7 @@
 
 mod block_list;
 mod event;
+mod group;
 mod semaphore;
 mod ticket;
 
