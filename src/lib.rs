@@ -18,6 +18,7 @@ mod queue;
 mod event;
 mod group;
 mod semaphore;
+mod wait_for;
 
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use event::Event;
@@ -27,6 +28,8 @@ pub use qos::Qos;
 pub use queue::Dispatch;
 pub use semaphore::Permit;
 pub use semaphore::Semaphore;
+pub use wait_for::Done;
+pub use wait_for::wait_for;
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;

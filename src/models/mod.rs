@@ -5,6 +5,7 @@ mod event;
 mod group;
 mod semaphore;
 mod ticket;
+mod wait_for;
 
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;
