@@ -206,6 +206,29 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+impl Engine {
+    /// An engine that runs every job in place, for tests below the pool.
+    pub(crate) fn in_place() -> Arc<Self> {
+        struct InPlace;
+        impl Executor for InPlace {
+            fn submit(&self, job: Job, _: job::Route) -> Result<(), Job> {
+                job.run();
+                Ok(())
+            }
+
+            fn max_threads(&self) -> usize {
+                1
+            }
+
+            fn is_quiet(&self) -> bool {
+                true
+            }
+        }
+        Self::new("in place".into(), Arc::new(InPlace), Hooks::default())
+    }
+}
+
 /// Calls a user's hook. A hook that panics has nobody left to report to.
 pub(crate) fn contained(hook: impl FnOnce()) {
     if let Err(panic) = job::contain(hook) {
