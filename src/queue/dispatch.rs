@@ -1,7 +1,7 @@
 //! What all queues have in common, for users and for what is built on queues.
 
 use crate::job::Job;
-use std::sync::Arc;
+use crate::sync::Arc;
 
 /// What groups, sources and timers deliver to: any queue, with its type erased.
 ///
