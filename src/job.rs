@@ -92,7 +92,15 @@ impl<F: FnOnce() + Send> Shapes<F> {
     unsafe fn run_boxed(words: *mut Words) {
         // SAFETY: the first word holds the box's pointer, and nobody else will read it (the caller's promise).
         let f = unsafe { Box::from_raw(words.cast::<*mut F>().read()) };
+        #[cfg(concourse_planted = "leak")]
+        // SAFETY: the box is not used again: its allocation is the leak that AddressSanitizer must report.
+        let f = unsafe { Box::into_raw(f).read() };
         f();
+        #[cfg(concourse_planted = "use_after_free")]
+        // SAFETY: none. This is the use after free that AddressSanitizer must report.
+        unsafe {
+            words.cast::<*mut u8>().read().read_volatile();
+        }
     }
 
     unsafe fn discard_boxed(words: *mut Words) {

@@ -11,6 +11,9 @@ mod qos;
 // 3 queues
 mod queue;
 
+#[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
+mod models;
+
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
 pub use queue::Dispatch;
