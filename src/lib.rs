@@ -11,6 +11,10 @@ mod qos;
 // 3 queues
 mod queue;
 
+#[cfg(doc)]
+#[doc = include_str!("ARCHITECTURE.md")]
+mod architecture {}
+
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;
 
