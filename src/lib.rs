@@ -11,6 +11,10 @@ mod qos;
 // 3 queues
 mod queue;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(doc)]
 #[doc = include_str!("ARCHITECTURE.md")]
 mod architecture {}
