@@ -4,9 +4,12 @@
 mod sync;
 
 // 1 vocabulary
+mod bits;
 mod error;
 mod job;
 mod qos;
+
+mod collections;
 
 // 3 queues
 mod queue;

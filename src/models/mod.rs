@@ -1,30 +1,41 @@
 //! Models: small programs over one state word or list, run through every schedule (loom) or many (shuttle).
 //!
-//! A model is an ordinary test around [`check`]. Both checkers run the same models: loom explores all interleavings up
-//! to a number of preemptions and sees weak orderings; shuttle treats every atomic as sequentially consistent, but runs
-//! longer programs, and prints a schedule that replays what it found. A property that only one of them can see is
-//! asserted under both all the same.
+//! A model is an ordinary test around [`check`], or [`explore`] where it is large. Both checkers run the same models:
+//! loom explores all interleavings up to a number of preemptions and sees weak orderings; shuttle treats every atomic as
+//! sequentially consistent, but runs longer programs, and prints a schedule that replays what it found. A property that
+//! only one of them can see is asserted under both all the same.
 //!
 //! Models keep to what both can do: at most four threads, every thread joined, no time, no statics. A value behind an
 //! `Arc` outlives its threads, as the count is the standard one and carries no ordering here (see [`crate::sync`]).
 
+mod block_list;
 mod parking;
 
 #[cfg(concourse_loom)]
-pub(crate) use loom::thread::spawn;
+pub(crate) use loom::thread::{JoinHandle, spawn};
 #[cfg(concourse_shuttle)]
-pub(crate) use shuttle::thread::spawn;
+pub(crate) use shuttle::thread::{JoinHandle, spawn};
 
-/// Runs `model` through every interleaving within loom's bounds (`LOOM_MAX_PREEMPTIONS`).
-#[cfg(concourse_loom)]
+/// Runs `model` through every interleaving with at most `LOOM_MAX_PREEMPTIONS` preemptions, or through many schedules.
 pub(crate) fn check(model: impl Fn() + Send + Sync + 'static) {
-    loom::model(model);
+    explore(usize::MAX, model);
+}
+
+/// Like [`check`], with no more than `preemptions` under loom: for a model that takes minutes beyond that.
+#[cfg(concourse_loom)]
+pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = match (builder.preemption_bound, preemptions) {
+        (None, usize::MAX) => None,
+        (bound, preemptions) => Some(bound.map_or(preemptions, |bound| bound.min(preemptions))),
+    };
+    builder.check(model);
 }
 
 /// Runs `model` through `CONCOURSE_SCHEDULES` random schedules (2,000 if unset), and as many again that change threads
-/// at three chosen points, which finds rarer bugs.
+/// at three chosen points, which finds rarer bugs. Shuttle has no bound of preemptions.
 #[cfg(concourse_shuttle)]
-pub(crate) fn check(model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
     let schedules = std::env::var("CONCOURSE_SCHEDULES").map_or(2_000, |count| count.parse().unwrap());
     let model = std::sync::Arc::new(model);
     let again = std::sync::Arc::clone(&model);
