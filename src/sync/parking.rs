@@ -131,11 +131,6 @@ impl Ticket {
     /// Grants the ticket and wakes its thread; false if the thread has given up.
     #[must_use]
     pub(crate) fn grant(&self) -> bool {
-        #[cfg(concourse_planted = "race")]
-        // SAFETY: none. This is the data race that ThreadSanitizer must report.
-        unsafe {
-            self.state.as_ptr().write(WAITING);
-        }
         #[cfg(concourse_planted = "split_grant")]
         let granted = {
             let waiting = self.state.load(Ordering::Acquire) == WAITING;
@@ -145,6 +140,12 @@ impl Ticket {
         // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
         #[cfg(not(concourse_planted = "split_grant"))]
         let granted = self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        #[cfg(concourse_planted = "race")]
+        // SAFETY: none. This is the data race with `wait` that ThreadSanitizer must report.
+        unsafe {
+            let state = self.state.as_ptr();
+            state.write(state.read());
+        }
         if granted {
             self.parker.unpark();
         }
