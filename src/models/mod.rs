@@ -9,7 +9,15 @@
 //! `Arc` outlives its threads, as the count is the standard one and carries no ordering here (see [`crate::sync`]).
 
 mod block_list;
+mod event;
+mod group;
 mod parking;
+mod semaphore;
+mod ticket;
+mod wait_for;
+
+use crate::sync::AtomicU32;
+use crate::sync::Ordering;
 
 #[cfg(concourse_loom)]
 pub(crate) use loom::thread::{JoinHandle, spawn};
@@ -41,4 +49,27 @@ pub(crate) fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
     let again = std::sync::Arc::clone(&model);
     shuttle::check_random(move || model(), schedules);
     shuttle::check_pct(move || again(), schedules, 3);
+}
+
+/// A deadline that has passed. No model has time: a timeout that can come at any moment comes at once.
+pub(crate) fn passed() -> std::time::Instant {
+    crate::sync::now()
+}
+
+/// A number without an ordering of its own: where nothing else orders an addition before a look, loom lets the look miss
+/// it, and of two additions at once one is lost.
+pub(crate) struct Plain(AtomicU32);
+
+impl Plain {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self) {
+        self.0.store(self.get() + 1, Ordering::Relaxed);
+    }
 }

@@ -7,7 +7,7 @@
 use super::parking::Reason;
 use super::{Arc, thread_local};
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The seam between waiting code and the engine that runs it: real threads, or a simulation.
 pub(crate) trait Host: Send + Sync {
@@ -56,6 +56,11 @@ impl Drop for HostGuard {
 /// The time on the clock of the thread's host.
 pub(crate) fn now() -> Instant {
     host().map_or_else(Instant::now, |host| host.now())
+}
+
+/// The time by which a wait of this length is over; none if it is longer than the clock can tell.
+pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
+    now().checked_add(timeout)
 }
 
 /// Passes a state transition. Empty until a simulation is the engine.

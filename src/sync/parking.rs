@@ -131,15 +131,7 @@ impl Ticket {
     /// Grants the ticket and wakes its thread; false if the thread has given up.
     #[must_use]
     pub(crate) fn grant(&self) -> bool {
-        #[cfg(concourse_planted = "split_grant")]
-        let granted = {
-            let waiting = self.state.load(Ordering::Acquire) == WAITING;
-            self.state.store(GRANTED, Ordering::Release);
-            waiting
-        };
-        // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
-        #[cfg(not(concourse_planted = "split_grant"))]
-        let granted = self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let granted = self.claim();
         #[cfg(concourse_planted = "race")]
         // SAFETY: none. This is the data race with `wait` that ThreadSanitizer must report.
         unsafe {
@@ -147,17 +139,42 @@ impl Ticket {
             state.write(state.read());
         }
         if granted {
-            self.parker.unpark();
+            self.wake();
         }
         granted
+    }
+
+    /// The deciding half of [`grant`](Self::grant), for a granter that holds a lock; `wake` follows once it is released.
+    #[must_use]
+    pub(crate) fn claim(&self) -> bool {
+        // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
+        self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Wakes the thread of a ticket that `claim` has granted.
+    pub(crate) fn wake(&self) {
+        self.parker.unpark();
+    }
+
+    /// Gives the place up; false if it had been granted.
+    pub(crate) fn abandon(&self) -> bool {
+        #[cfg(concourse_planted = "ticket_abandons_in_two_steps")]
+        return {
+            let waiting = self.state.load(Ordering::Acquire) == WAITING;
+            self.state.store(ABANDONED, Ordering::Release);
+            waiting
+        };
+        // One exchange decides between a late grant and the abandonment. Acquire on failure: pairs with `claim`.
+        #[cfg(not(concourse_planted = "ticket_abandons_in_two_steps"))]
+        return self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) != Err(GRANTED);
     }
 
     /// Waits for the grant; after the deadline the ticket is abandoned. True if it was granted.
     #[must_use]
     pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
+        // Acquire: pairs with `claim`.
         park_while(&self.parker, reason, deadline, || self.state.load(Ordering::Acquire) == WAITING);
-        // One exchange decides between a late grant and the abandonment.
-        self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) == Err(GRANTED)
+        !self.abandon()
     }
 }
 
