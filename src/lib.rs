@@ -34,5 +34,13 @@ pub use semaphore::{Permit, Semaphore};
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 
+#[cfg(doc)]
+#[doc = include_str!("ARCHITECTURE.md")]
+mod architecture {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::Engine;
+use crate::event_loop::Sink;
 use crate::qos::Qos;
 use crate::queue::GlobalQueue;
 use crate::sync::OnPark;
@@ -16,11 +17,12 @@ use std::thread;
 struct Shelf {
     label: Arc<str>,
     jobs: Arc<Mutex<Vec<Job>>>,
+    engine: Arc<Engine>,
 }
 
 impl Shelf {
     fn new() -> Self {
-        Self { label: "shelf".into(), jobs: Arc::default() }
+        Self { label: "shelf".into(), jobs: Arc::default(), engine: Engine::in_place() }
     }
 
     fn take(&self) -> Vec<Job> {
@@ -35,6 +37,14 @@ impl Accept for Shelf {
 
     fn label(&self) -> &Arc<str> {
         &self.label
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        in_place().sink()
     }
 }
 
