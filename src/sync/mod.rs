@@ -25,7 +25,7 @@ mod parking;
 
 pub(crate) use face::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
-    Steal, Stealer, UnsafeCell, fence, spin_loop, thread_local, yield_now,
+    Steal, Stealer, UnsafeCell, fence, handshake, ordinal, spin_loop, thread_local, yield_now,
 };
 pub(crate) use host::{Host, HostGuard, enter_host, host, now, yield_point};
 pub(crate) use line::Line;

@@ -1,0 +1,5 @@
+//! Containers that the engines and the queues stand on.
+
+mod striped;
+
+pub(crate) use striped::Striped;
