@@ -4,12 +4,16 @@
 mod sync;
 
 // 1 vocabulary
+mod collections;
 mod error;
 mod job;
 mod qos;
 
 // 3 queues
 mod queue;
+
+// 4 built on queues
+pub mod source;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -25,3 +29,4 @@ mod models;
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use qos::Qos;
 pub use queue::Dispatch;
+pub use source::Source;
