@@ -9,6 +9,7 @@
 //! `Arc` outlives its threads, as the count is the standard one and carries no ordering here (see [`crate::sync`]).
 
 mod parking;
+mod source;
 
 #[cfg(concourse_loom)]
 pub(crate) use loom::thread::spawn;

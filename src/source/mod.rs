@@ -27,7 +27,7 @@
 //! - If the target's runtime is shut down before a delivery, the source ends there: nothing runs, everything is dropped.
 
 mod data;
-mod delivery;
+pub(crate) mod delivery;
 mod merge;
 mod state;
 

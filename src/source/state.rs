@@ -211,6 +211,10 @@ impl State {
         let mut before = self.load();
         loop {
             let after = next(before);
+            if cfg!(concourse_planted = "split_change") {
+                self.0.store(after.0, Ordering::SeqCst);
+                return (before, after);
+            }
             match self.0.compare_exchange(before.0, after.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return (before, after),
                 Err(now) => before = Snapshot(now),
@@ -245,8 +249,14 @@ impl State {
 
     /// Begins the turn of a scheduled job.
     pub(crate) fn begin(&self) -> Turn {
+        #[cfg(concourse_planted = "stale_turn")]
+        let stale = self.load();
         let (_, after) = self.change(Snapshot::begun);
-        handshake();
+        #[cfg(concourse_planted = "stale_turn")]
+        let after = stale.begun();
+        if !cfg!(concourse_planted = "begin_without_handshake") {
+            handshake();
+        }
         if after.phase() == Phase::Parked {
             Turn::Parked
         } else if after.has_ended() {
