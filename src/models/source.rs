@@ -5,7 +5,7 @@ use crate::collections::Striped;
 use crate::job::Job;
 use crate::queue::Accept;
 use crate::source::Pending;
-use crate::source::delivery::{Delivery, Handlers};
+use crate::source::delivery::{Delivery, Handlers, Sealed};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::collections::VecDeque;
 
@@ -45,6 +45,8 @@ struct Sum {
     /// The first turn that takes adds the stripes.
     grows: bool,
 }
+
+impl Sealed for Sum {}
 
 impl Pending for Sum {
     type Value = u64;

@@ -4,6 +4,7 @@ use super::Handle;
 use super::Pending;
 use super::Source;
 use super::SourceBuilder;
+use super::delivery::Sealed;
 use super::merge::Merge;
 use crate::collections::Striped;
 use crate::queue::Dispatch;
@@ -44,6 +45,8 @@ impl Mergeable for Add {
     }
 }
 
+impl Sealed for Add {}
+
 impl Pending for Add {
     type Value = u64;
 
@@ -70,6 +73,8 @@ impl Mergeable for Or {
         value != 0
     }
 }
+
+impl Sealed for Or {}
 
 impl Pending for Or {
     type Value = u64;
@@ -116,6 +121,8 @@ impl<T: Send + 'static> Mergeable for Replace<T> {
     }
 }
 
+impl<T> Sealed for Replace<T> {}
+
 impl<T: Send + 'static> Pending for Replace<T> {
     type Value = T;
 
@@ -150,6 +157,8 @@ impl<M: Merge + Send + 'static> Mergeable for Merging<M> {
         true
     }
 }
+
+impl<M> Sealed for Merging<M> {}
 
 impl<M: Merge + Send + 'static> Pending for Merging<M> {
     type Value = M;
@@ -215,7 +224,7 @@ impl Source {
 impl<K: Mergeable> Source<K> {
     /// Merges a value; the handler will receive what it came to.
     ///
-    /// Never blocks and never runs the handler on the spot. Merges while the handler runs, or while the source or its
+    /// Never runs the handler on the spot and never waits for it. Merges while the handler runs, or while the source or its
     /// target is suspended, fold into one later call; after the source was cancelled they are ignored.
     #[inline]
     pub fn merge(&self, value: K::Merged) {

@@ -17,7 +17,7 @@ use std::mem;
 /// What a source collects between two turns of its handler.
 ///
 /// The trait is sealed: the types that implement it are the kinds of sources there are.
-pub trait Pending: Send + Sync + 'static {
+pub trait Pending: Sealed + Send + Sync + 'static {
     /// What the handler receives.
     type Value: 'static;
 
@@ -30,6 +30,9 @@ pub trait Pending: Send + Sync + 'static {
     #[doc(hidden)]
     fn close(&self);
 }
+
+/// Keeps [`Pending`] to this crate.
+pub trait Sealed {}
 
 /// What a source calls, each alone and on the target queue.
 pub(crate) struct Handlers<V> {
@@ -168,7 +171,12 @@ impl<P: Pending> Delivery<P> {
 
     fn deliver(self: &Arc<Self>) {
         let mut rest = Rest { delivery: self, event: None };
-        let registered = self.handlers.lock().registered.take();
+        let mut handlers = self.handlers.lock();
+        let registered = handlers.registered.take();
+        if registered.is_none() {
+            rest.event = handlers.event.take();
+        }
+        drop(handlers);
         if let Some(registered) = registered {
             // The merges so far counted on this turn: it calls for another, which also sees whether the handler has
             // suspended or cancelled the source.
@@ -176,9 +184,7 @@ impl<P: Pending> Delivery<P> {
             registered();
             return;
         }
-        let Some(value) = self.hot.pending.take() else { return };
-        rest.event = self.handlers.lock().event.take();
-        if let Some(event) = &mut rest.event {
+        if let Some((value, event)) = self.hot.pending.take().zip(rest.event.as_mut()) {
             event(value);
         }
     }
