@@ -29,7 +29,7 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
-mod state;
+pub(crate) mod state;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;

@@ -1,7 +1,8 @@
-//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`]) and against one with two
-//! threads ([`threads`]).
+//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`]) and against one
+//! with two threads ([`threads`]).
 
 mod life;
+mod panics;
 mod queue;
 mod threads;
 mod values;
@@ -46,6 +47,11 @@ impl<T> Clone for Log<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
+}
+
+/// Unwinds as a panic does, without what a panic prints.
+fn unwind(message: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(message))
 }
 
 /// Says in a log that it was dropped.
