@@ -22,6 +22,7 @@ mod queue;
 mod event;
 mod group;
 mod semaphore;
+pub mod source;
 mod wait_for;
 
 pub use engine::{LossReport, PanicReport};
@@ -31,6 +32,7 @@ pub use group::{Group, Membership};
 pub use qos::Qos;
 pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
 pub use semaphore::{Permit, Semaphore};
+pub use source::Source;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 

@@ -19,6 +19,7 @@ mod wait_for;
 
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;
+mod source;
 
 #[cfg(concourse_loom)]
 pub(crate) use loom::thread::{JoinHandle, spawn};

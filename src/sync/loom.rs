@@ -22,6 +22,16 @@ macro_rules! thread_locals {
 }
 pub(crate) use thread_locals as thread_local;
 
+/// Orders `SeqCst` accesses of different words: loom treats them as acquire and release, so here it is a fence.
+pub(crate) fn handshake() {
+    fence(super::Ordering::SeqCst);
+}
+
+/// Threads have no numbers in a model, which has no statics to count them: a model names them itself.
+pub(crate) fn ordinal() -> u32 {
+    0
+}
+
 /// loom's mutex without poisoning.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
