@@ -11,10 +11,14 @@ mod qos;
 
 mod collections;
 
+// 2 engines
+mod pool;
+
 // 3 queues
 mod queue;
 
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::Dispatch;
 

@@ -27,10 +27,10 @@ pub(crate) use face::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
     Steal, Stealer, UnsafeCell, fence, spin_loop, thread_local, yield_now,
 };
-pub(crate) use host::{Host, HostGuard, enter_host, host, now, yield_point};
+pub(crate) use host::{Host, HostGuard, blocking, enter_host, host, now, offer_host, yield_point};
 pub(crate) use line::Line;
 pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
-pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread};

@@ -102,7 +102,14 @@ pub(crate) fn park_while(
         host.before_park(reason);
     }
     while waiting() && deadline.is_none_or(|deadline| super::now() < deadline) {
-        parker.park(deadline);
+        match host.as_ref().and_then(|host| host.patience()) {
+            None => parker.park(deadline),
+            Some(patience) if patience.is_zero() => {}
+            Some(patience) => {
+                let until = super::now() + patience;
+                parker.park(Some(deadline.map_or(until, |deadline| deadline.min(until))));
+            }
+        }
     }
     if let Some(host) = &host {
         host.after_park();
