@@ -1,6 +1,7 @@
 //! Models of the lock-free parts, one file per state word or list, run by loom and shuttle.
 
 mod block_list;
+mod pool;
 
 #[cfg(concourse_loom)]
 pub(crate) use loom::thread::JoinHandle;

@@ -26,6 +26,9 @@ use std::time::Instant;
 const FIRST_TICK: Duration = Duration::from_micros(50);
 const LAST_TICK: Duration = Duration::from_millis(5);
 
+/// How long a worker must have been in one job to be looked at.
+const STUCK: Duration = Duration::from_micros(50);
+
 /// At the cap a look at the threads can only lower the limit, and is long: there is no hurry.
 const CAP_TICK: Duration = Duration::from_millis(20);
 
@@ -102,7 +105,7 @@ impl Post {
 /// What the sentinel remembers from tick to tick.
 struct Sentinel {
     crew: Arc<Crew>,
-    /// Each slot's pace at the last tick.
+    /// Each slot's pace at the beginning of a look.
     paces: Box<[u64]>,
     /// Ticks in a row that needed less than the limit.
     calm: u32,
@@ -123,9 +126,9 @@ struct Standstill {
 #[derive(Default)]
 struct Sight {
     steps: u64,
-    /// Workers that have been in one job since the last tick, and are asleep in the kernel.
+    /// Workers that are stuck in one job and asleep in the kernel.
     asleep: usize,
-    /// Workers that have been in one job since the last tick, on a system that does not tell what they do.
+    /// Workers that are stuck in one job, on a system that does not tell what they do.
     unknown: usize,
     /// A job is queued where nobody passes by.
     is_job_stranded: bool,
@@ -156,15 +159,20 @@ impl Sentinel {
     /// Looks around; the pause until the next tick.
     fn tick(&mut self, pause: Duration) -> Duration {
         let before = self.crew.roster.state.tick();
-        let is_work_visible = self.crew.is_work_visible();
-        let sight = self.look(is_work_visible);
-        if sight.is_job_stranded {
-            self.crew.notify();
+        let sight = self.crew.is_work_visible().then(|| self.look());
+        let sight = sight.as_ref();
+        if sight.is_some_and(|sight| sight.is_job_stranded) {
+            match self.crew.roster.notify() {
+                // It would rely on itself, and never sleep.
+                Errand::Watch => {}
+                errand => self.crew.run(errand),
+            }
         }
-        let has_grown = self.adjust(&sight, before);
-        let is_reported = is_work_visible && self.judge(&sight);
-        let is_at_rest = self.crew.roster.state.read().limit() == self.crew.roster.state.threads();
-        let is_needed = if is_work_visible { !is_reported } else { before.is_relied() || !is_at_rest };
+        let has_grown = self.adjust(sight);
+        let is_needed = match sight {
+            Some(sight) => !self.judge(sight),
+            None => before.is_relied() || before.limit() > self.crew.roster.state.threads(),
+        };
         if !is_needed && self.crew.roster.state.unwatch() || has_grown {
             FIRST_TICK
         } else if before.limit() == self.crew.roster.state.cap() {
@@ -174,17 +182,21 @@ impl Sentinel {
         }
     }
 
-    fn look(&mut self, is_work_visible: bool) -> Sight {
+    /// Watches the workers for a moment: which of them does not get on, and why.
+    fn look(&mut self) -> Sight {
         let crew = &self.crew;
+        for slot in crew.occupied.iter_from(0) {
+            self.paces[slot] = crew.slots[slot].pace.read();
+        }
+        crew.post.parker.park(Some(sync::now() + STUCK));
         let mut sight = Sight { is_job_stranded: !crew.lanes.is_empty() || !crew.loose.is_empty(), ..Sight::default() };
         for slot in crew.occupied.iter_from(0) {
-            let (place, earlier) = (&crew.slots[slot], self.paces[slot]);
+            let place = &crew.slots[slot];
             let pace = place.pace.read();
-            self.paces[slot] = pace;
             sight.steps = sight.steps.wrapping_add(pace);
             let is_blocked = place.reason.lock().is_some();
-            let is_stuck = Pace::is_stuck(earlier, pace);
-            if is_work_visible && is_stuck && !is_blocked {
+            let is_stuck = Pace::is_stuck(self.paces[slot], pace);
+            if is_stuck && !is_blocked {
                 match is_asleep_in_kernel(place) {
                     Some(true) => sight.asleep += 1,
                     Some(false) => {}
@@ -197,13 +209,11 @@ impl Sentinel {
     }
 
     /// Sets the limit to what is needed: up at once, down after a while. True if it went up.
-    fn adjust(&mut self, sight: &Sight, before: Snapshot) -> bool {
+    fn adjust(&mut self, sight: Option<&Sight>) -> bool {
         let state = &self.crew.roster.state;
-        // Without the kernel's word, one more per tick, if nobody at all gets on.
-        let guess = usize::from(sight.unknown > 0 && sight.unknown >= before.active());
-        let extra = sight.asleep + if guess > 0 { before.limit() - state.threads() + guess } else { 0 };
-        let need = (state.threads() + extra).min(state.cap());
-        let limit = before.limit();
+        let now = state.read();
+        let limit = now.limit();
+        let need = sight.map_or(0, |sight| need(sight, now, state.threads())).clamp(state.threads(), state.cap());
         self.needed = self.needed.max(need);
         if need < limit {
             self.calm += 1;
@@ -263,6 +273,19 @@ impl Sentinel {
             blocked: self.crew.occupied.iter_from(0).filter_map(reason).collect(),
             queued: self.crew.counts().queued,
         }
+    }
+}
+
+/// How many workers should be active so that `threads` of them run.
+fn need(sight: &Sight, now: Snapshot, threads: usize) -> usize {
+    if sight.asleep > 0 && sight.asleep >= now.active() {
+        // Nobody runs: as the next ones will probably sleep too, twice as many at once.
+        now.limit() + sight.asleep
+    } else if sight.unknown > 0 && sight.unknown >= now.active() {
+        // Nobody gets on, and the system does not tell why: one more.
+        now.limit() + 1
+    } else {
+        threads + sight.asleep
     }
 }
 

@@ -5,6 +5,7 @@ mod growth;
 mod order;
 mod running;
 mod shortage;
+mod timing;
 
 use crate::job::Executor;
 use crate::job::Job;
