@@ -186,6 +186,18 @@ impl Engine {
     /// Drops a closure unrun, and reports it.
     pub(crate) fn lose(&self, label: &str, job: Job, loss: Loss) {
         let closure = job.type_name();
+        self.count_lost(label, closure, loss);
+        if let Err(panic) = job::contain(|| drop(job)) {
+            self.report_panic(label, panic, closure);
+        }
+    }
+
+    /// Reports a closure that the pool has dropped unrun.
+    pub(crate) fn note_lost(&self, label: &str, closure: &'static str) {
+        self.count_lost(label, closure, Loss::Dropped);
+    }
+
+    fn count_lost(&self, label: &str, closure: &'static str, loss: Loss) {
         let (count, hook) = match loss {
             Loss::Dropped => (&self.dropped, &self.hooks.on_dropped),
             Loss::Rejected => (&self.rejected, &self.hooks.on_rejected),
@@ -193,9 +205,6 @@ impl Engine {
         count.fetch_add(1, Ordering::Relaxed); // A statistic.
         if let Some(hook) = hook {
             contained(|| hook(&LossReport { label, closure }));
-        }
-        if let Err(panic) = job::contain(|| drop(job)) {
-            self.report_panic(label, panic, closure);
         }
     }
 

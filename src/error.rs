@@ -70,8 +70,10 @@ errors! {
             /** The hard limit. */ max_threads: usize
         } => "max_threads ({max_threads}) is below threads ({threads})",
         /// More threads than one runtime can count.
-        TooManyThreads { /** The number asked for. */ max_threads: usize } =>
-            "max_threads ({max_threads}) is above 32767",
+        TooManyThreads {
+            /** The number asked for. */ max_threads: usize,
+            /** The most that can be counted. */ limit: usize
+        } => "max_threads ({max_threads}) is above {limit}",
         /// The thread name contains a NUL byte.
         BadThreadName => "a thread name must not contain a NUL byte",
     }

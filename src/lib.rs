@@ -14,6 +14,8 @@ mod time;
 // 2 engines
 mod engine;
 mod event_loop;
+mod pool;
+mod runtime;
 
 // 3 queues
 mod queue;
@@ -29,8 +31,10 @@ pub use engine::{LossReport, PanicReport};
 pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
 pub use event::Event;
 pub use group::{Group, Membership};
+pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
+pub use runtime::{Report, Runtime, RuntimeBuilder, Shutdown, StallReport, TimedShutdown, WaitingThread, blocking};
 pub use semaphore::{Permit, Semaphore};
 pub use source::Source;
 pub use time::{Clock, Deadline};

@@ -13,13 +13,14 @@ mod event;
 mod group;
 mod lane;
 mod parking;
+mod pool;
 mod semaphore;
+mod source;
 mod ticket;
 mod wait_for;
 
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;
-mod source;
 
 #[cfg(concourse_loom)]
 pub(crate) use loom::thread::{JoinHandle, spawn};

@@ -10,6 +10,7 @@ use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
+use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::time::Nanos;
 use std::fmt;
@@ -93,6 +94,12 @@ impl GlobalQueue {
     pub(crate) fn on(engine: Arc<Engine>, qos: Qos) -> Self {
         let label = Arc::from(format!("global-{qos:?}").to_lowercase());
         Self { door: Arc::new(Door { engine, label, qos }) }
+    }
+
+    /// The global queue of a class on the default runtime.
+    #[must_use]
+    pub fn get(qos: Qos) -> Self {
+        Runtime::default_runtime().global(qos)
     }
 
     /// The queue's quality of service.

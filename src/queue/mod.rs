@@ -30,6 +30,7 @@ use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
+use crate::runtime::Runtime;
 use crate::sync::Arc;
 use lane::Kind;
 use lane::Lane;
@@ -116,6 +117,23 @@ impl Queue {
 
     pub(crate) fn concurrent_on(engine: Arc<Engine>, label: &str) -> Self {
         Self { lane: Lane::new(Arc::from(label), Kind::Concurrent { width: None }, Qos::default(), engine, false) }
+    }
+
+    /// A new serial queue on the default runtime.
+    #[must_use]
+    pub fn serial(label: &str) -> Self {
+        Runtime::default_runtime().serial(label)
+    }
+
+    /// A new concurrent queue on the default runtime, without a width of its own.
+    #[must_use]
+    pub fn concurrent(label: &str) -> Self {
+        Runtime::default_runtime().concurrent(label)
+    }
+
+    /// Builds a queue on the default runtime.
+    pub fn builder(label: &str) -> QueueBuilder {
+        Runtime::default_runtime().queue(label)
     }
 
     /// The queue whose job the calling thread is running; the innermost one if sync calls nest. `None` outside of any
@@ -319,6 +337,31 @@ impl Queue {
         }
         self.lane.set_width(width);
         Ok(())
+    }
+}
+
+impl Runtime {
+    /// A new serial queue on this runtime.
+    #[must_use]
+    pub fn serial(&self, label: &str) -> Queue {
+        Queue::serial_on(Arc::clone(self.engine()), label)
+    }
+
+    /// A new concurrent queue on this runtime, without a width of its own.
+    #[must_use]
+    pub fn concurrent(&self, label: &str) -> Queue {
+        Queue::concurrent_on(Arc::clone(self.engine()), label)
+    }
+
+    /// Builds a queue on this runtime.
+    pub fn queue(&self, label: &str) -> QueueBuilder {
+        QueueBuilder::new(Arc::clone(self.engine()), label)
+    }
+
+    /// The global queue of a class on this runtime.
+    #[must_use]
+    pub fn global(&self, qos: Qos) -> GlobalQueue {
+        GlobalQueue::on(Arc::clone(self.engine()), qos)
     }
 }
 

@@ -17,6 +17,14 @@ pub(crate) trait Host: Send + Sync {
     /// The calling thread goes on. Called once for every `before_park`.
     fn after_park(&self);
 
+    /// Called before each sleep of a wait: how long the thread may sleep before it asks again. `None`: until it is woken.
+    ///
+    /// An engine that is short of threads may run a queued job on the calling thread here, and answers zero: the thread
+    /// looks at what it waits for, and asks again.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
     /// The time on the engine's monotonic clock.
     fn now(&self) -> Instant {
         Instant::now()
@@ -39,6 +47,31 @@ pub(crate) fn host() -> Option<Arc<dyn Host>> {
 /// Gives the calling thread a host until the guard is dropped; hosts nest.
 pub(crate) fn enter_host(host: Arc<dyn Host>) -> HostGuard {
     HostGuard(HOST.with(|slot| slot.borrow_mut().replace(host)))
+}
+
+/// Gives the calling thread a host for good, if it has none.
+pub(crate) fn offer_host(host: impl FnOnce() -> Arc<dyn Host>) {
+    let _ = HOST.try_with(|slot| {
+        slot.borrow_mut().get_or_insert_with(host);
+    });
+}
+
+/// Runs `f`, which may block in ways that the crate does not see; the thread's host, if any, makes up for it at once.
+pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    /// Tells the host also when `f` unwinds.
+    struct Blocked(Arc<dyn Host>);
+
+    impl Drop for Blocked {
+        fn drop(&mut self) {
+            self.0.after_park();
+        }
+    }
+
+    let _blocked = host().map(|host| {
+        host.before_park(&Reason::Blocking);
+        Blocked(host)
+    });
+    f()
 }
 
 /// Restores the thread's previous host.

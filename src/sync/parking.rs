@@ -5,6 +5,7 @@
 //! not swallow an `unpark` that was meant for the code around it.
 
 use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local};
+use std::fmt;
 use std::time::Instant;
 
 /// Why a thread waits: what a stall report says of it.
@@ -24,6 +25,20 @@ pub(crate) enum Reason {
     Completion,
     /// User code that said it blocks.
     Blocking,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sync(label) => write!(f, "its turn on queue \"{label}\""),
+            Self::Cancel(label) => write!(f, "a running job of queue \"{label}\" that it cancels the rest of"),
+            Self::Semaphore => f.write_str("a semaphore's permit"),
+            Self::Group => f.write_str("a group's last member"),
+            Self::Event => f.write_str("an event"),
+            Self::Completion => f.write_str("a result"),
+            Self::Blocking => f.write_str("something outside the runtime"),
+        }
+    }
 }
 
 const EMPTY: u32 = 0;
@@ -104,7 +119,14 @@ pub(crate) fn park_while(
         host.before_park(reason);
     }
     while waiting() && deadline.is_none_or(|deadline| super::now() < deadline) {
-        parker.park(deadline);
+        match host.as_ref().and_then(|host| host.patience()) {
+            None => parker.park(deadline),
+            Some(patience) if patience.is_zero() => {}
+            Some(patience) => {
+                let until = super::now() + patience;
+                parker.park(Some(deadline.map_or(until, |deadline| deadline.min(until))));
+            }
+        }
     }
     if let Some(host) = &host {
         host.after_park();
