@@ -29,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// After how many timers the loop looks at its other descriptors again.
-const TURN: usize = 1024;
+pub(super) const TURN: usize = 1024;
 
 /// How much memory for a batch the loop keeps, in timers.
 const KEPT: usize = 1024;
