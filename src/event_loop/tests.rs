@@ -12,6 +12,7 @@ use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Ordering;
+use crate::sync::ThreadBuilder;
 use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
@@ -208,35 +209,33 @@ fn every_timer_fires_or_is_cancelled_exactly_once() {
     let event_loop = start();
     let sink = Recorder::new(Clock::Monotonic);
     let ran: Arc<Vec<AtomicU32>> = Arc::new((0..THREADS * TIMERS).map(|_| AtomicU32::new(0)).collect());
-    let cancelled: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| {
-                let (event_loop, sink, ran) = (&event_loop, &sink, &ran);
-                scope.spawn(move || {
-                    let mut cancelled = 0;
-                    let mut keys = Vec::new();
-                    for n in 0..TIMERS {
-                        let (ran, name) = (Arc::clone(ran), thread * TIMERS + n);
-                        let job = Job::new(move || {
-                            ran[name].fetch_add(1, Ordering::Relaxed);
-                        });
-                        let due = now(Clock::Monotonic).after(Duration::from_micros((n * 7_919 % 300) as u64));
-                        let leeway = Duration::from_micros((n % 3 * 50) as u64);
-                        keys.push(
-                            event_loop.arm(Clock::Monotonic, due, leeway, sink.clone(), Some(job)).expect("armed"),
-                        );
-                        if n % 2 == 0 {
-                            let key = keys[n * 31 % keys.len()];
-                            cancelled += usize::from(event_loop.cancel(key).is_some());
-                            assert!(event_loop.cancel(key).is_none(), "a timer is cancelled once");
-                        }
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (event_loop, sink, ran) = (Arc::clone(&event_loop.0), Arc::clone(&sink), Arc::clone(&ran));
+            let work = move || {
+                let mut cancelled = 0;
+                let mut keys = Vec::new();
+                for n in 0..TIMERS {
+                    let (ran, name) = (Arc::clone(&ran), thread * TIMERS + n);
+                    let job = Job::new(move || {
+                        ran[name].fetch_add(1, Ordering::Relaxed);
+                    });
+                    let due = now(Clock::Monotonic).after(Duration::from_micros((n * 7_919 % 300) as u64));
+                    let leeway = Duration::from_micros((n % 3 * 50) as u64);
+                    keys.push(event_loop.arm(Clock::Monotonic, due, leeway, sink.clone(), Some(job)).expect("armed"));
+                    if n % 2 == 0 {
+                        let key = keys[n * 31 % keys.len()];
+                        cancelled += usize::from(event_loop.cancel(key).is_some());
+                        assert!(event_loop.cancel(key).is_none(), "a timer is cancelled once");
                     }
-                    cancelled
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-    });
+                }
+                cancelled
+            };
+            ThreadBuilder::new().spawn(work).expect("a thread")
+        })
+        .collect();
+    let cancelled: usize = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
+    assert!(cancelled > 0);
     let fired = sink.wait_for(THREADS * TIMERS - cancelled);
     assert!(fired.iter().all(|firing| firing.at >= firing.due));
     event_loop.stop();
