@@ -1,7 +1,7 @@
 //! What can go wrong, one enum per concern.
 
+use crate::sync::Arc;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 macro_rules! errors {

@@ -62,6 +62,10 @@ impl Sink for Recorder {
         self.fired.lock().push(Firing { due, at });
         self.more.notify_all();
     }
+
+    fn label(&self) -> &str {
+        "test"
+    }
 }
 
 fn start() -> Running {
@@ -273,6 +277,10 @@ impl Sink for Gate {
         self.change(|state| state.0 = true);
         self.wait_until(|state| state.1);
     }
+
+    fn label(&self) -> &str {
+        "test"
+    }
 }
 
 #[test]
@@ -345,6 +353,10 @@ fn a_sink_that_keeps_arming_what_is_due_is_not_forgotten_after_its_turn() {
             let next: Arc<dyn Sink> = if is_last { self.end.clone() } else { self };
             event_loop.arm(Clock::Monotonic, due, Duration::ZERO, next, None).expect("armed");
         }
+
+        fn label(&self) -> &str {
+            "test"
+        }
     }
     let event_loop = start();
     let end = Recorder::new(Clock::Monotonic);
@@ -384,6 +396,10 @@ fn a_sink_may_stop_its_own_loop() {
         fn fire(self: Arc<Self>, _: Option<Job>, _: Nanos) {
             self.0.get().expect("set before it is armed").stop();
         }
+
+        fn label(&self) -> &str {
+            "test"
+        }
     }
     let event_loop = start();
     let stopper = Arc::new(Stopper(OnceLock::new()));
@@ -404,6 +420,10 @@ fn a_panicking_sink_or_job_does_not_end_the_loop() {
         fn fire(self: Arc<Self>, job: Option<Job>, _: Nanos) {
             drop(job);
             panic!("a sink panics");
+        }
+
+        fn label(&self) -> &str {
+            "test"
         }
     }
     struct Charge;

@@ -7,7 +7,7 @@
 use super::parking::Reason;
 use super::{Arc, thread_local};
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The seam between waiting code and the engine that runs it: real threads, or a simulation.
 pub(crate) trait Host: Send + Sync {
@@ -58,6 +58,40 @@ pub(crate) fn now() -> Instant {
     host().map_or_else(Instant::now, |host| host.now())
 }
 
+/// The time by which a wait of this length is over; none if it is longer than the clock can tell.
+pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
+    now().checked_add(timeout)
+}
+
 /// Passes a state transition. Empty until a simulation is the engine.
 #[inline(always)]
 pub(crate) fn yield_point() {}
+
+/// A host that notes the reasons of its thread's waits, and does something at the beginning of each.
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+pub(crate) struct OnPark<F> {
+    action: F,
+    reasons: super::Mutex<Vec<Reason>>,
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+impl<F: Fn() + Send + Sync> OnPark<F> {
+    pub(crate) fn new(action: F) -> Arc<Self> {
+        Arc::new(Self { action, reasons: super::Mutex::new(Vec::new()) })
+    }
+
+    /// The waits so far.
+    pub(crate) fn reasons(&self) -> Vec<Reason> {
+        self.reasons.lock().clone()
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+impl<F: Fn() + Send + Sync> Host for OnPark<F> {
+    fn before_park(&self, reason: &Reason) {
+        self.reasons.lock().push(reason.clone());
+        (self.action)();
+    }
+
+    fn after_park(&self) {}
+}

@@ -37,6 +37,7 @@ use crate::job::Words;
 use crate::sync::AtomicPtr;
 use crate::sync::Ordering;
 use crate::sync::UnsafeCell;
+use crate::sync::planted;
 use crate::sync::spin_loop;
 use crate::sync::yield_now;
 pub(crate) use cache::BlockCache;
@@ -46,8 +47,7 @@ use state::State;
 use std::ptr;
 
 /// How a slot is published. The planted fault proves that the models would see it.
-const PUBLISH: Ordering =
-    if cfg!(concourse_planted = "list_relaxed_publish") { Ordering::Relaxed } else { Ordering::Release };
+const PUBLISH: Ordering = if planted!("list_relaxed_publish") { Ordering::Relaxed } else { Ordering::Release };
 
 /// A slot: empty while its shape is null.
 #[repr(C)]
