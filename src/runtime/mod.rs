@@ -139,7 +139,7 @@ impl Runtime {
         let Some(event_loop) = self.engine.take_event_loop() else { return };
         for armed in event_loop.stop() {
             if let Some(job) = armed.job {
-                self.engine.lose(armed.sink.label(), job, Loss::Dropped);
+                self.engine.lose(armed.sink.label(), job, Loss::Ended);
             }
         }
     }
