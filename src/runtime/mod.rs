@@ -106,11 +106,12 @@ impl Runtime {
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
+        // Before anything is refused, so that the event loop's thread never has a refused job to drop.
+        self.end_timers();
         self.engine.advance_to(match how {
             Shutdown::Drain => Phase::Draining,
             Shutdown::CancelPending => Phase::Cancelling,
         });
-        self.end_timers();
         if how == Shutdown::CancelPending {
             self.cancel_pending();
         }
@@ -136,7 +137,7 @@ impl Runtime {
     }
 
     fn end_timers(&self) {
-        let Some(event_loop) = self.engine.take_event_loop() else { return };
+        let Some(event_loop) = self.engine.end_event_loop() else { return };
         for armed in event_loop.stop() {
             if let Some(job) = armed.job {
                 self.engine.lose(armed.sink.label(), job, Loss::Ended);
