@@ -6,13 +6,13 @@
 
 use super::lane::Control;
 use super::lane::Lane;
-use super::waiter::AbortOnUnwind;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
+use super::waiter::without_unwinding;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -271,7 +271,7 @@ impl Lane {
             return Frame::run(self, mode, f);
         }
         if spin_for(|| self.enter(kind).then_some(())).is_none() {
-            self.stand_in_readers_line(kind);
+            without_unwinding(|| self.stand_in_readers_line(kind));
         }
         let _exit = Exit(self, kind);
         Frame::run(self, mode, f)
@@ -280,7 +280,6 @@ impl Lane {
     /// Queues behind what is there, runs what may start ahead, and returns when it is this thread's turn.
     #[cold]
     fn stand_in_readers_line(&self, kind: Kind) {
-        let _abort = AbortOnUnwind;
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let reason = Reason::Sync(Arc::clone(self.label()));
@@ -322,7 +321,11 @@ impl Lane {
 
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn concurrent_cancel_pending(&self) -> usize {
-        let _abort = AbortOnUnwind;
+        without_unwinding(|| self.cancel_in_readers_line())
+    }
+
+    /// Queues a marker behind what is pending, and returns when everything before it is gone.
+    fn cancel_in_readers_line(&self) -> usize {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let _ = self.push(Job::marker(Kind::Cancel, me.to_word()));

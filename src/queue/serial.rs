@@ -6,13 +6,13 @@ use super::lane::Acquired;
 use super::lane::Holder;
 use super::lane::Keeper;
 use super::lane::Lane;
-use super::waiter::AbortOnUnwind;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
+use super::waiter::without_unwinding;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -343,8 +343,8 @@ impl Lane {
         let hold = match spin_for(|| if self.gate.is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten()
         {
             Some(Acquired::Free(hold)) => hold,
-            Some(Acquired::Held(hold)) => self.stand_in_line(Some(hold)),
-            None => self.stand_in_line(None),
+            Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
+            None => without_unwinding(|| self.stand_in_line(None)),
         };
         let _release = Release(Some(hold));
         Frame::run(self, Mode::Exclusive, f)
@@ -353,7 +353,6 @@ impl Lane {
     /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
     #[cold]
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
-        let _abort = AbortOnUnwind;
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let reason = Reason::Sync(Arc::clone(self.label()));
@@ -388,7 +387,11 @@ impl Lane {
         if let Some(mut hold) = self.held_by_caller() {
             return self.walk(&mut hold, Until::End, Loss::Dropped);
         }
-        let _abort = AbortOnUnwind;
+        without_unwinding(|| self.cancel_in_line())
+    }
+
+    /// Queues a marker behind what is pending, and returns when everything before it is gone.
+    fn cancel_in_line(&self) -> usize {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let edge = self.push(Job::marker(Kind::Cancel, me.to_word()));

@@ -16,7 +16,6 @@ use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
 use crate::sync::Parker;
 use crate::sync::Reason;
-use crate::sync::panicking;
 use crate::sync::park_while;
 use crate::sync::parker;
 use crate::sync::spin_loop;
@@ -129,15 +128,20 @@ impl WaiterPointer {
     }
 }
 
-/// Ends the process if the stack unwinds past it: somebody holds a pointer into it.
-pub(super) struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        if panicking() {
+/// Runs `f`, and ends the process if it unwinds: somebody may hold a pointer into the stack that it would leave.
+///
+/// `panicking` does not tell: the call may come from a destructor while the thread unwinds for another reason.
+pub(super) fn without_unwinding<R>(f: impl FnOnce() -> R) -> R {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
             std::process::abort();
         }
     }
+    let abort = Abort;
+    let value = f();
+    std::mem::forget(abort);
+    value
 }
 
 /// How a thread holds a lane.

@@ -1,0 +1,66 @@
+//! Queues that are called from places where the runtime already stands: a destructor, a hook, a thread that unwinds.
+
+use concourse::Queue;
+use concourse::Runtime;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// No test waits for so long unless it fails.
+const GENEROUS: Duration = Duration::from_secs(60);
+
+/// Runs `f` on another thread, and fails if it does not return.
+fn ends<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (result, end) = mpsc::channel();
+    thread::spawn(move || result.send(f()));
+    end.recv_timeout(GENEROUS).expect("it hangs or has panicked")
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn runtime() -> Runtime {
+    Runtime::builder().threads(2).build().unwrap()
+}
+
+/// One serial and one concurrent queue.
+fn both(runtime: &Runtime) -> [Queue; 2] {
+    [runtime.serial("serial"), runtime.concurrent("concurrent")]
+}
+
+#[test]
+fn a_thread_that_unwinds_may_wait_for_a_busy_queue() {
+    ends(|| {
+        let runtime = runtime();
+        for queue in both(&runtime) {
+            let (started, start) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            queue.barrier_async(move || {
+                started.send(()).unwrap();
+                ended.recv().unwrap();
+            });
+            start.recv().unwrap();
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                let _wait = OnDrop(|| {
+                    let end = end.clone();
+                    // Later than the spin of the sync call: it stands in line then.
+                    let releaser = thread::spawn(move || {
+                        thread::sleep(Duration::from_millis(20));
+                        end.send(()).unwrap();
+                    });
+                    queue.exec_sync(|| ());
+                    releaser.join().unwrap();
+                });
+                panic!("the reason to unwind");
+            }));
+            assert!(unwound.is_err());
+        }
+    });
+}
