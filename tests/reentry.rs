@@ -4,6 +4,7 @@ use concourse::Queue;
 use concourse::Runtime;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -61,6 +62,29 @@ fn a_thread_that_unwinds_may_wait_for_a_busy_queue() {
                 panic!("the reason to unwind");
             }));
             assert!(unwound.is_err());
+        }
+    });
+}
+
+#[test]
+fn a_panic_hook_that_waits_for_its_own_queue_is_told_of_the_deadlock() {
+    ends(|| {
+        let (told, answer) = mpsc::channel();
+        let told = Mutex::new(told);
+        let runtime = Runtime::builder()
+            .threads(2)
+            .on_panic(move |_| {
+                let queue = Queue::current().expect("the hook runs where the job ran");
+                let refused = catch_unwind(AssertUnwindSafe(|| queue.barrier_sync(|| ()))).is_err();
+                told.lock().unwrap().send(refused).unwrap();
+            })
+            .build()
+            .unwrap();
+        for queue in both(&runtime) {
+            queue.exec_async(|| panic!("a job"));
+            assert!(answer.recv().unwrap());
+            queue.barrier_async(|| panic!("a barrier"));
+            assert!(answer.recv().unwrap());
         }
     });
 }

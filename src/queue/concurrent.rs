@@ -195,9 +195,12 @@ impl Lane {
     fn run_one(&self, job: Job) -> Kind {
         let shape = job.shape();
         let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
-        if let Err(panic) = Frame::run(self, mode, || job::contain(|| job.run())) {
-            self.engine.report_panic(self.label(), panic, shape.type_name());
-        }
+        // The hook runs inside the frame: the lane is held until the job has been counted out.
+        Frame::run(self, mode, || {
+            if let Err(panic) = job::contain(|| job.run()) {
+                self.engine.report_panic(self.label(), panic, shape.type_name());
+            }
+        });
         shape.kind
     }
 
