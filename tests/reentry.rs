@@ -2,6 +2,7 @@
 
 use concourse::Queue;
 use concourse::Runtime;
+use concourse::Shutdown;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
@@ -84,6 +85,59 @@ fn a_panic_hook_that_waits_for_its_own_queue_is_told_of_the_deadlock() {
             queue.exec_async(|| panic!("a job"));
             assert!(answer.recv().unwrap());
             queue.barrier_async(|| panic!("a barrier"));
+            assert!(answer.recv().unwrap());
+        }
+    });
+}
+
+/// What a capture's destructor may do to the queue that drops it.
+fn calls() -> [fn(&Queue); 4] {
+    [
+        |queue| assert_eq!(queue.cancel_pending(), 1),
+        |queue| assert!(queue.try_exec_sync(|| ()).is_err()),
+        |queue| assert!(catch_unwind(AssertUnwindSafe(|| queue.barrier_sync(|| ()))).is_err()),
+        |queue| queue.exec_async(|| ()),
+    ]
+}
+
+#[test]
+fn a_capture_that_is_cancelled_may_call_its_queue() {
+    ends(|| {
+        for call in calls() {
+            let runtime = Runtime::builder().threads(2).on_panic(|report| panic!("{report:?}")).build().unwrap();
+            for queue in both(&runtime) {
+                queue.suspend().unwrap();
+                let (called, calls) = mpsc::channel();
+                let again = queue.clone();
+                let capture = OnDrop(move || {
+                    call(&again);
+                    called.send(()).unwrap();
+                });
+                queue.exec_async(move || drop(capture));
+                queue.exec_async(|| ());
+                let count = queue.cancel_pending();
+                calls.recv().unwrap();
+                queue.resume().unwrap();
+                queue.barrier_sync(|| ());
+                assert!((1..=3).contains(&count), "{count}");
+            }
+            let panics = runtime.shutdown(Shutdown::Drain).panics;
+            assert_eq!(panics, 0);
+        }
+    });
+}
+
+#[test]
+fn a_capture_that_is_rejected_may_call_its_queue() {
+    ends(|| {
+        let runtime = runtime();
+        let queues = both(&runtime);
+        let _ = runtime.shutdown(Shutdown::Drain);
+        for queue in queues {
+            let again = queue.clone();
+            let (told, answer) = mpsc::channel();
+            let capture = OnDrop(move || told.send(again.try_exec_sync(|| ()).is_err()).unwrap());
+            queue.exec_async(move || drop(capture));
             assert!(answer.recv().unwrap());
         }
     });

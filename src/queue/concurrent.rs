@@ -324,6 +324,10 @@ impl Lane {
 
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn concurrent_cancel_pending(&self) -> usize {
+        if Frame::is_walking(self) {
+            // From a capture's destructor or a hook: waiting for the walk that called it would never end.
+            return self.walk_readers_in_frame(Until::EndBetweenMarkers, Loss::Dropped);
+        }
         without_unwinding(|| self.cancel_in_readers_line())
     }
 
@@ -342,7 +346,7 @@ impl Lane {
             if !control.walking {
                 control.walking = true;
                 drop(control);
-                self.walk_concurrent(Some(me), Loss::Dropped);
+                self.walk_readers(Until::Marker(me), Loss::Dropped);
                 self.end_walk();
             } else {
                 waiter.rejoin(&mut control);
@@ -366,15 +370,20 @@ impl Lane {
         aftermath.follow(self);
     }
 
-    /// Drops pending jobs in place, up to a canceller's marker or to the end. The caller has set `walking`.
-    fn walk_concurrent(&self, until: Option<WaiterPointer>, loss: Loss) {
+    /// Drops pending jobs in place. The caller has set `walking`.
+    fn walk_readers(&self, until: Until, loss: Loss) {
+        Frame::run(self, Mode::Walking, || self.walk_readers_in_frame(until, loss));
+    }
+
+    /// Returns how many jobs were dropped since the last marker.
+    fn walk_readers_in_frame(&self, until: Until, loss: Loss) -> usize {
         let mut count = 0;
         let mut tries = 0;
         let mut cursor = self.walker().cursor();
         loop {
             let mut walker = self.walker();
             match walker.peek_at(&mut cursor) {
-                Peek::Empty => return,
+                Peek::Empty => return count,
                 Peek::Unwritten => {
                     back_off(&mut tries);
                     continue;
@@ -385,7 +394,7 @@ impl Lane {
                         count += 1;
                         self.lose(job, loss);
                     }
-                    Kind::Cancel => {
+                    Kind::Cancel if until != Until::EndBetweenMarkers => {
                         let waiter = WaiterPointer::from_word(walker.pointer_at(cursor));
                         drop(walker.remove_at(cursor));
                         if let Some(waiter) = waiter {
@@ -393,12 +402,12 @@ impl Lane {
                             let parker = self.complete(waiter, std::mem::take(&mut count), &mut control);
                             drop(control);
                             parker.unpark();
-                            if until == Some(waiter) {
-                                return;
+                            if until == Until::Marker(waiter) {
+                                return count;
                             }
                         }
                     }
-                    Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
+                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },
             }
             self.walker().advance(&mut cursor);
@@ -414,7 +423,7 @@ impl Lane {
             }
             control.walking = true;
         }
-        self.walk_concurrent(None, loss);
+        self.walk_readers(Until::End, loss);
         self.end_walk();
     }
 
@@ -428,4 +437,15 @@ impl Lane {
         drop(control);
         aftermath.follow(self);
     }
+}
+
+/// How far a walk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// To the last job that is there.
+    End,
+    /// As `End`, but the markers stay for the walk that the thread has further up its stack.
+    EndBetweenMarkers,
+    /// To this canceller's marker.
+    Marker(WaiterPointer),
 }

@@ -230,7 +230,7 @@ impl Queue {
     /// ```
     pub fn try_exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> Result<R, SyncError<F>> {
         if self.lane.is_concurrent() {
-            if Frame::hold_of(&self.lane) == Some(Mode::Exclusive) {
+            if matches!(Frame::hold_of(&self.lane), Some(Mode::Exclusive | Mode::Walking)) {
                 return Err(self.would_deadlock(f));
             }
             return Ok(self.lane.concurrent_sync(false, f));

@@ -263,7 +263,14 @@ impl Lane {
     }
 
     /// Drops pending jobs in place; waiters keep their slots. Returns how many were dropped since the last marker.
+    ///
+    /// Captures and hooks are user code, which may call the lane again: inside a frame it is told that the thread holds
+    /// it, or cancels in place.
     fn walk(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
+        Frame::run(self, Mode::Exclusive, || self.walk_in_frame(hold, until, loss))
+    }
+
+    fn walk_in_frame(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
         let mut count = 0;
         let mut tries = 0;
         let mut cursor = hold.consumer().cursor();
@@ -284,7 +291,7 @@ impl Lane {
                         count += 1;
                         self.lose(job, loss);
                     }
-                    Kind::Cancel => {
+                    Kind::Cancel if until != Until::EndBetweenMarkers => {
                         let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
                         drop(consumer.remove_at(cursor));
                         if until == Until::Marker(waiter) {
@@ -294,7 +301,7 @@ impl Lane {
                             self.complete_now(waiter, std::mem::take(&mut count));
                         }
                     }
-                    Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
+                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },
             }
             hold.consumer().advance(&mut cursor);
@@ -385,7 +392,7 @@ impl Lane {
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn serial_cancel_pending(&self) -> usize {
         if let Some(mut hold) = self.held_by_caller() {
-            return self.walk(&mut hold, Until::End, Loss::Dropped);
+            return self.walk(&mut hold, Until::EndBetweenMarkers, Loss::Dropped);
         }
         without_unwinding(|| self.cancel_in_line())
     }
@@ -435,6 +442,8 @@ impl Lane {
 enum Until {
     /// To the last job that is there.
     End,
+    /// As `End`, but the markers stay for the drain or the walk that the thread has further up its stack.
+    EndBetweenMarkers,
     /// To this canceller's marker.
     Marker(Option<WaiterPointer>),
     /// Until every registered canceller has been told.

@@ -151,6 +151,8 @@ pub(super) enum Mode {
     Exclusive,
     /// Beside others, on a concurrent lane.
     Shared,
+    /// Looking through a concurrent lane's list, where nothing starts meanwhile.
+    Walking,
 }
 
 /// One lane that the thread runs jobs of; frames nest.
@@ -194,12 +196,17 @@ impl Frame {
     pub(super) fn hold_of(lane: &Lane) -> Option<Mode> {
         let mut held = None;
         for frame in Self::all().filter(|frame| ptr::eq(frame.lane, lane)) {
-            if frame.mode == Mode::Exclusive {
-                return Some(Mode::Exclusive);
+            if frame.mode != Mode::Shared {
+                return Some(frame.mode);
             }
             held = Some(Mode::Shared);
         }
         held
+    }
+
+    /// True if the thread looks through `lane`'s list, further up its stack.
+    pub(super) fn is_walking(lane: &Lane) -> bool {
+        Self::all().any(|frame| ptr::eq(frame.lane, lane) && frame.mode == Mode::Walking)
     }
 
     /// The labels of the lanes that the thread holds, newest first.
