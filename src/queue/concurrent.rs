@@ -22,6 +22,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::sync::Arc;
+use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::planted;
@@ -416,13 +417,15 @@ impl Lane {
 
     /// Drops everything that is pending, and goes on with the waiters.
     pub(super) fn empty_out_concurrent(&self, loss: Loss) {
-        {
-            let mut control = self.control();
-            if control.walking {
-                return; // The other walker goes on to the end.
-            }
-            control.walking = true;
+        self.empty_out_readers(self.control(), loss);
+    }
+
+    pub(super) fn empty_out_readers(&self, mut control: MutexGuard<'_, Control>, loss: Loss) {
+        if control.walking {
+            return; // The other walker goes on to the end.
         }
+        control.walking = true;
+        drop(control);
         self.walk_readers(Until::End, loss);
         self.end_walk();
     }

@@ -422,9 +422,9 @@ impl Lane {
             return; // It finishes what it has; whoever keeps it has a reference.
         }
         if self.is_concurrent() {
+            // In one critical section with the look through the list: else what was held back might start in between.
             self.end_all_suspensions(&mut control);
-            drop(control);
-            self.empty_out_concurrent(Loss::Dropped);
+            self.empty_out_readers(control, Loss::Dropped);
         } else {
             let hold = self.unpark(&mut control);
             drop(control);
