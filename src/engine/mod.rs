@@ -64,9 +64,11 @@ impl fmt::Debug for Hooks {
 /// Why a closure is dropped instead of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It was accepted, and cancelled later.
-    Dropped,
-    /// It came after shutdown.
+    /// It was accepted, and cancelled later. Sources and lanes that stand in line keep their places.
+    Cancelled,
+    /// It was accepted, and the runtime ended before it ran. Nothing keeps its place.
+    Ended,
+    /// It came after shutdown. Sources and lanes that stand in line keep their places.
     Rejected,
 }
 
@@ -163,6 +165,16 @@ impl Engine {
         self.life.phase()
     }
 
+    /// True if a queue takes a new job of this kind. A drain still serves sources and lanes that stand in line already.
+    #[inline]
+    pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
+        match self.phase() {
+            Phase::Open => true,
+            Phase::Draining => kind == job::Kind::Token,
+            Phase::Cancelling => false,
+        }
+    }
+
     /// Goes forward to `phase`; going back is ignored.
     pub(crate) fn advance_to(&self, phase: Phase) {
         self.life.advance_to(phase);
@@ -202,14 +214,22 @@ impl Engine {
         }
     }
 
+    /// Drops a place in line that will never be served: its source or lane ends.
+    pub(crate) fn give_up(&self, label: &str, token: Job) {
+        let closure = token.type_name();
+        if let Err(panic) = job::contain(|| drop(token)) {
+            self.report_panic(label, panic, closure);
+        }
+    }
+
     /// Reports a closure that the pool has dropped unrun.
     pub(crate) fn note_lost(&self, label: &str, closure: &'static str) {
-        self.count_lost(label, closure, Loss::Dropped);
+        self.count_lost(label, closure, Loss::Ended);
     }
 
     fn count_lost(&self, label: &str, closure: &'static str, loss: Loss) {
         let (count, hook) = match loss {
-            Loss::Dropped => (&self.dropped, &self.hooks.on_dropped),
+            Loss::Cancelled | Loss::Ended => (&self.dropped, &self.hooks.on_dropped),
             Loss::Rejected => (&self.rejected, &self.hooks.on_rejected),
         };
         count.add_one();
