@@ -2,5 +2,5 @@
 
 mod dispatch;
 
-pub use dispatch::Dispatch;
 pub(crate) use dispatch::Accept;
+pub use dispatch::Dispatch;
