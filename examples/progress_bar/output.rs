@@ -6,6 +6,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::BufWriter;
+use std::io::IsTerminal as _;
 use std::io::Write;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -42,6 +43,11 @@ impl Output {
                 Err(error) => Err(Failure::new(path, error)),
             },
         }
+    }
+
+    /// Whether the lines show up where a bar may be.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stdout(stdout) if stdout.is_terminal())
     }
 
     /// Writes lines: to the standard output at once, to a file before the commit is over.

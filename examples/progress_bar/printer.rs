@@ -144,7 +144,11 @@ impl Page {
             return;
         }
         if let Some(output) = &mut self.output {
-            self.error = self.curtain.lift(|| output.write(&lines)).err();
+            let written = match output.is_terminal() {
+                true => self.curtain.lift(|| output.write(&lines)),
+                false => output.write(&lines),
+            };
+            self.error = written.err();
         }
     }
 }

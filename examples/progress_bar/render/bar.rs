@@ -1,9 +1,8 @@
-//! A bar at the bottom of a terminal.
+//! A bar, and a line of figures below it, at the bottom of a terminal.
 
 use super::Curtain;
 use super::Render;
-use super::caption::caption;
-use super::caption::percent;
+use super::caption;
 use crate::listing::Failure;
 use crate::progress::View;
 use crate::report::Summary;
@@ -12,7 +11,6 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressState;
 use indicatif::ProgressStyle;
 use parking_lot::Mutex;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
@@ -28,11 +26,12 @@ pub(super) struct Bar {
     total_known: bool,
 }
 
-/// What stands left and right of the bar.
+/// What stands left of the bar, right of it and below.
 #[derive(Default)]
 struct Captions {
     percent: String,
-    rest: String,
+    outlook: String,
+    amounts: String,
 }
 
 impl Bar {
@@ -48,7 +47,7 @@ impl Bar {
             colour,
             total_known: false,
         };
-        bar.set_style("{spinner} {rest}");
+        bar.set_style("{spinner} {percent} {outlook}\n{amounts}");
         bar
     }
 
@@ -67,7 +66,8 @@ impl Bar {
             style
                 .progress_chars("━╸─")
                 .with_key("percent", key(|captions| &captions.percent))
-                .with_key("rest", key(|captions| &captions.rest)),
+                .with_key("outlook", key(|captions| &captions.outlook))
+                .with_key("amounts", key(|captions| &captions.amounts)),
         );
     }
 }
@@ -77,17 +77,15 @@ impl Render for Bar {
         if view.total.is_some() && !self.total_known {
             self.total_known = true;
             self.set_style(match self.colour {
-                true => "{percent} {wide_bar:.cyan} {rest}",
-                false => "{percent} {wide_bar} {rest}",
+                true => "{percent} {wide_bar:.cyan} {outlook}\n{amounts}",
+                false => "{percent} {wide_bar} {outlook}\n{amounts}",
             });
         }
-        {
-            let mut captions = self.captions.lock();
-            captions.rest = caption(view);
-            captions.percent.clear();
-            // Writing to a string cannot fail.
-            let _ = write!(captions.percent, "{:>7}", percent(view.permille().unwrap_or(0)));
-        }
+        *self.captions.lock() = Captions {
+            percent: format!("{:>7}", caption::percent(view)),
+            outlook: caption::outlook(view),
+            amounts: caption::amounts(view),
+        };
         self.bar.update(|state| {
             state.set_pos(u64::from(view.permille().unwrap_or(0)));
             if view.total.is_some() {
@@ -104,7 +102,8 @@ impl Render for Bar {
         self.draw(view);
         // Draws without asking any limiter, and leaves the bar where it is.
         self.bar.abandon();
-        super::write_line(&mut self.lines, summary);
+        // indicatif leaves the cursor at the right end of its last line.
+        super::write_line(&mut self.lines, format_args!("\n{summary}"));
     }
 
     fn curtain(&self) -> Curtain {
@@ -121,7 +120,7 @@ mod tests {
     use std::time::Duration;
 
     fn bar(colour: bool) -> (Bar, InMemoryTerm) {
-        let term = InMemoryTerm::new(10, 100);
+        let term = InMemoryTerm::new(10, 80);
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), HZ);
         (Bar::on(target, Box::new(io::sink()), colour), term)
     }
@@ -136,13 +135,13 @@ mod tests {
         let (mut bar, term) = bar(false);
         bar.draw(&view(1024, None));
         let first = term.contents();
-        assert!(first.ends_with("1.0 KiB · 1 files · 1.0 KiB/s"), "{first}");
+        assert!(first.ends_with("counting\n1.0 KiB · 1 files · 1.0 KiB/s"), "{first}");
         bar.draw(&view(1024, None));
         assert_ne!(term.contents(), first);
         bar.draw(&view(1024, Some(4096)));
         let known = term.contents();
         assert!(known.starts_with(" 25.0 % ━"), "{known}");
-        assert!(known.ends_with("1.0 KiB of 4.0 KiB · 1 of 2 files · 1.0 KiB/s · 3.0 s left"), "{known}");
+        assert!(known.ends_with("─ 3.0 s left\n1.0 KiB of 4.0 KiB · 1 of 2 files · 1.0 KiB/s"), "{known}");
     }
 
     #[test]

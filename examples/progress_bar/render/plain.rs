@@ -1,8 +1,7 @@
 //! A line now and then, for logs and pipes.
 
 use super::Render;
-use super::caption::caption;
-use super::caption::percent;
+use super::caption;
 use crate::listing::Failure;
 use crate::progress::View;
 use crate::report::Summary;
@@ -33,10 +32,11 @@ impl<W: io::Write> Plain<W> {
     fn write(&mut self, view: &View) {
         self.next_at = view.elapsed + self.every;
         self.next_tenth = view.permille().unwrap_or(0) / 100 + 1;
-        let line = match view.permille() {
-            Some(permille) => format!("{}  {}", percent(permille), caption(view)),
-            None => format!("counting  {}", caption(view)),
-        };
+        let mut line = format!("{}  {}", caption::percent(view), caption::amounts(view));
+        let outlook = caption::outlook(view);
+        if !outlook.is_empty() {
+            line = format!("{line} · {outlook}");
+        }
         super::write_line(&mut self.out, line);
     }
 }
