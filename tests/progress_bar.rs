@@ -90,7 +90,7 @@ impl From<Output> for Run {
 
 impl Run {
     fn lines(&self) -> Vec<&str> {
-        str::from_utf8(&self.stdout).unwrap().lines().collect()
+        std::str::from_utf8(&self.stdout).unwrap().lines().collect()
     }
 
     /// A number of the last JSON line.
@@ -326,7 +326,7 @@ fn a_file_without_permission_fails_alone() {
     let scratch = Scratch::new();
     scratch.file("open", b"content");
     let closed = scratch.file("closed", b"content");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     // Permissions do not bind root.
     let may_read_all = File::open(&closed).is_ok();
     let run = scratch.run("--progress json .");

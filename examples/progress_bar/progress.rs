@@ -43,7 +43,7 @@ impl Progress {
     ///
     /// This is what makes every run end at 100 %: files grow, shrink and vanish while they wait for their turn.
     pub(crate) fn correct(&mut self, expected: u64, actual: u64) {
-        self.correction = self.correction.wrapping_add(actual.wrapping_sub(expected).cast_signed());
+        self.correction = self.correction.wrapping_add(actual.wrapping_sub(expected) as i64);
     }
 
     /// What is known at this moment, `elapsed` after the start.
