@@ -66,11 +66,16 @@ impl Drop for Scratch {
     }
 }
 
-/// `cargo test` builds the examples beside the tests.
+/// `cargo test` builds the examples beside the tests; `cargo test --test progress_bar` does not, and would test an old one.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("examples/progress_bar");
-    assert!(program.exists(), "first: cargo build --example progress_bar (and the flags of this test)");
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let sources = walkdir::WalkDir::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/progress_bar"));
+    let sources = sources.into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+    let newest = sources.map(|entry| changed(entry.path()).unwrap()).max().unwrap();
+    let up_to_date = changed(&program).is_ok_and(|built| built >= newest);
+    assert!(up_to_date, "first: cargo build --example progress_bar, with the flags of this test");
     program
 }
 
