@@ -1,7 +1,7 @@
 //! What can go wrong, one enum per concern.
 
+use crate::sync::Arc;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 macro_rules! errors {
@@ -70,8 +70,10 @@ errors! {
             /** The hard limit. */ max_threads: usize
         } => "max_threads ({max_threads}) is below threads ({threads})",
         /// More threads than one runtime can count.
-        TooManyThreads { /** The number asked for. */ max_threads: usize } =>
-            "max_threads ({max_threads}) is above 32767",
+        TooManyThreads {
+            /** The number asked for. */ max_threads: usize,
+            /** The most that can be counted. */ limit: usize
+        } => "max_threads ({max_threads}) is above {limit}",
         /// The thread name contains a NUL byte.
         BadThreadName => "a thread name must not contain a NUL byte",
     }
@@ -84,6 +86,12 @@ errors! {
 
     /// Why a timer could not be armed or a deadline not be met.
     TimerError {
+        /// The process or the system has no file descriptor left for the event loop.
+        NoDescriptor { /** The operating system's error number. */ errno: i32 } =>
+            "no file descriptor is left for the event loop (os error {errno})",
+        /// The event loop's thread could not be started.
+        NoThread { /** The operating system's error number. */ errno: i32 } =>
+            "the event loop's thread could not be started (os error {errno})",
         /// The kernel refused what the timers need.
         Unavailable { /** The operating system's error number. */ errno: i32 } =>
             "the event loop could not be started (os error {errno})",

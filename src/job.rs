@@ -92,7 +92,15 @@ impl<F: FnOnce() + Send> Shapes<F> {
     unsafe fn run_boxed(words: *mut Words) {
         // SAFETY: the first word holds the box's pointer, and nobody else will read it (the caller's promise).
         let f = unsafe { Box::from_raw(words.cast::<*mut F>().read()) };
+        #[cfg(concourse_planted = "leak")]
+        // SAFETY: the box is not used again: its allocation is the leak that AddressSanitizer must report.
+        let f = unsafe { Box::into_raw(f).read() };
         f();
+        #[cfg(concourse_planted = "use_after_free")]
+        // SAFETY: none. This is the use after free that AddressSanitizer must report.
+        unsafe {
+            words.cast::<*mut u8>().read().read_volatile();
+        }
     }
 
     unsafe fn discard_boxed(words: *mut Words) {
@@ -181,7 +189,7 @@ impl Job {
         unsafe { (job.shape.run)(&mut job.words) }
     }
 
-    /// The shape, for [`Running`] and for what a lane must know.
+    /// The shape, for what a lane must know.
     #[inline]
     pub(crate) fn shape(&self) -> &'static Shape {
         self.shape
@@ -316,8 +324,8 @@ mod tests {
         let count = Arc::new(AtomicUsize::new(0));
         let big = [1_u64; 9];
         let (c, d) = (Arc::clone(&count), Arc::clone(&count));
-        Job::new(move || drop(c.fetch_add(1, Ordering::Relaxed))).run();
-        Job::new(move || drop(d.fetch_add(big.iter().sum::<u64>() as usize, Ordering::Relaxed))).run();
+        Job::new(move || _ = c.fetch_add(1, Ordering::Relaxed)).run();
+        Job::new(move || _ = d.fetch_add(big.iter().sum::<u64>() as usize, Ordering::Relaxed)).run();
         assert_eq!(count.load(Ordering::Relaxed), 10);
         let c = Arc::clone(&count);
         drop(Job::new(move || drop(c)));
@@ -348,6 +356,6 @@ mod tests {
             }
         }
         contain(|| std::panic::panic_any(Bomb)).unwrap_err().bury();
-        assert_eq!(contain(|| panic!("text {}", 1)).map(|()| ()).unwrap_err().message(), "text 1");
+        assert_eq!(contain::<()>(|| panic!("text {}", 1)).unwrap_err().message(), "text 1");
     }
 }

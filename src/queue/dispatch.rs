@@ -1,7 +1,12 @@
 //! What all queues have in common, for users and for what is built on queues.
 
+use super::After;
+use crate::engine::Engine;
+use crate::error::TimerError;
+use crate::event_loop::Sink;
 use crate::job::Job;
-use std::sync::Arc;
+use crate::sync::Arc;
+use std::time::Duration;
 
 /// What groups, sources and timers deliver to: any queue, with its type erased.
 ///
@@ -12,6 +17,12 @@ pub trait Accept: Send + Sync + 'static {
 
     /// The queue's label.
     fn label(&self) -> &Arc<str>;
+
+    /// The queue's runtime.
+    fn engine(&self) -> &Arc<Engine>;
+
+    /// Where a timer delivers a job for the queue.
+    fn sink(&self) -> Arc<dyn Sink>;
 }
 
 /// What every queue can do: a private [`Queue`](crate::Queue) as well as a [`GlobalQueue`](crate::GlobalQueue).
@@ -25,5 +36,33 @@ pub trait Dispatch: Accept + Clone {
     /// `dispatch_async`.
     fn exec_async<F: FnOnce() + Send + 'static>(&self, f: F) {
         self.accept(Job::new(f));
+    }
+
+    /// Submits `f` to the queue once `delay` has passed on the monotonic clock.
+    ///
+    /// Dropping the returned handle does not cancel; [`After::cancel`] does. `f` is submitted at the earliest after
+    /// `delay`, and runs when the queue gets to it: a suspended queue holds it. A delay that is too large to count is for
+    /// ever. This is libdispatch's `dispatch_after`, without its rounding of the deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`TimerError`] if the kernel refuses the descriptors or the thread of the event loop, which the first timer of a
+    /// runtime starts.
+    ///
+    /// ```
+    /// use concourse::{Dispatch, Event, Queue};
+    /// use std::time::Duration;
+    ///
+    /// let queue = Queue::serial("reminder");
+    /// let rung = Event::new();
+    /// let bell = rung.clone();
+    /// queue.after(Duration::from_millis(5), move || bell.set())?;
+    /// let never = queue.after(Duration::from_secs(3600), || unreachable!())?;
+    /// rung.wait();
+    /// assert!(never.cancel());
+    /// # Ok::<(), concourse::TimerError>(())
+    /// ```
+    fn after<F: FnOnce() + Send + 'static>(&self, delay: Duration, f: F) -> Result<After, TimerError> {
+        After::arm(self, delay, Job::new(f))
     }
 }

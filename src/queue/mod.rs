@@ -1,6 +1,455 @@
-//! Queues.
+#![doc = include_str!("README.md")]
 
+mod after;
+mod builder;
+mod concurrent;
+mod current;
 mod dispatch;
+mod global;
+mod lane;
+mod serial;
+mod state;
+mod waiter;
 
+pub use after::After;
+pub use builder::InactiveQueue;
+pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
+pub use global::GlobalQueue;
+
+use crate::engine::Engine;
+use crate::engine::Loss;
+use crate::engine::Phase;
+use crate::engine::Suspended;
+use crate::error::BuildError;
+use crate::error::SubmitError;
+use crate::error::SuspendError;
+use crate::error::SyncError;
+use crate::event_loop::Sink;
+use crate::job::Job;
+use crate::job::Route;
+use crate::qos::Qos;
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use lane::Kind;
+use lane::Lane;
+use std::fmt;
+use waiter::Frame;
+use waiter::Mode;
+
+/// A serial or concurrent dispatch queue.
+///
+/// A serial queue runs one job at a time, in the order of submission; what one job wrote, the next one sees. A
+/// concurrent queue starts its jobs in order and lets them overlap, except for barriers, which run alone.
+///
+/// A handle is cheap to clone. Dropping the last handle lets a queue finish what it has; a *suspended* queue whose last
+/// handle goes drops what is pending and reports each closure to the runtime's `on_dropped` hook, where libdispatch ends
+/// the process.
+///
+/// ```
+/// use concourse::Queue;
+///
+/// let queue = Queue::serial("com.example.counter");
+/// let mut count = 0;
+/// queue.exec_sync(|| count += 1); // may borrow: it runs before the call returns
+/// queue.exec_async(|| println!("some time later, in order"));
+/// assert_eq!(queue.exec_sync(|| count), 1);
+/// ```
+pub struct Queue {
+    lane: Arc<Lane>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Queue").field(&self.label()).finish()
+    }
+}
+
+impl Clone for Queue {
+    fn clone(&self) -> Self {
+        self.lane.add_handle();
+        Self { lane: Arc::clone(&self.lane) }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.lane.remove_handle() {
+            self.lane.close();
+        }
+    }
+}
+
+impl PartialEq for Queue {
+    /// True for handles of one queue.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lane, &other.lane)
+    }
+}
+
+impl Eq for Queue {}
+
+impl Accept for Queue {
+    fn accept(&self, job: Job) {
+        self.lane.exec_async(job);
+    }
+
+    fn label(&self) -> &Arc<str> {
+        self.lane.label()
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.lane.engine
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.lane) as Arc<dyn Sink>
+    }
+}
+
+impl Dispatch for Queue {}
+
+impl Queue {
+    pub(crate) fn serial_on(engine: Arc<Engine>, label: &str) -> Self {
+        Self { lane: Lane::new(Arc::from(label), Kind::Serial, Qos::default(), engine, false) }
+    }
+
+    pub(crate) fn concurrent_on(engine: Arc<Engine>, label: &str) -> Self {
+        Self { lane: Lane::new(Arc::from(label), Kind::Concurrent { width: None }, Qos::default(), engine, false) }
+    }
+
+    /// A new serial queue on the default runtime.
+    #[must_use]
+    pub fn serial(label: &str) -> Self {
+        Runtime::default_runtime().serial(label)
+    }
+
+    /// A new concurrent queue on the default runtime, without a width of its own.
+    #[must_use]
+    pub fn concurrent(label: &str) -> Self {
+        Runtime::default_runtime().concurrent(label)
+    }
+
+    /// Builds a queue on the default runtime.
+    pub fn builder(label: &str) -> QueueBuilder {
+        Runtime::default_runtime().queue(label)
+    }
+
+    /// The queue whose job the calling thread is running; the innermost one if sync calls nest. `None` outside of any
+    /// private queue.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        let lane = Frame::current()?;
+        lane.add_handle();
+        Some(Self { lane })
+    }
+
+    /// The queue's label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.lane.label()
+    }
+
+    /// The queue's quality of service.
+    #[must_use]
+    pub fn qos(&self) -> Qos {
+        self.lane.qos()
+    }
+
+    /// Submits `f` to run on the queue and returns at once.
+    ///
+    /// Nothing is merged or lost: `f` runs once, or is reported: to the runtime's `on_dropped` hook if the queue is
+    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down. A panic in `f` is contained
+    /// and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if `f` captures at most
+    /// three words. This is libdispatch's `dispatch_async`.
+    ///
+    /// ```
+    /// let queue = concourse::Queue::serial("log");
+    /// for line in ["first", "second"] {
+    ///     queue.exec_async(move || println!("{line}"));
+    /// }
+    /// queue.exec_sync(|| ()); // both have been printed
+    /// ```
+    #[inline]
+    pub fn exec_async<F: FnOnce() + Send + 'static>(&self, f: F) {
+        self.lane.exec_async(Job::new(f));
+    }
+
+    /// As [`exec_async`](Self::exec_async), but gives `f` back if the runtime has been shut down.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError::ShutDown`], with the closure. A shutdown that begins at the same time may still reject the closure
+    /// through the `on_rejected` hook after `Ok`.
+    pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
+        if self.lane.engine.phase() != Phase::Open {
+            return Err(SubmitError::ShutDown(f));
+        }
+        self.exec_async(f);
+        Ok(())
+    }
+
+    /// Runs `f` on the calling thread when everything that was submitted before it has run (on a concurrent queue: has
+    /// started, beside other readers), and returns its value.
+    ///
+    /// `f` may borrow from the caller's stack. On an idle queue the call costs about as much as a mutex. While it waits,
+    /// the calling thread may run jobs that are ahead of `f`: it could not go on before them anyway. A suspended queue
+    /// holds the call until it is resumed. On a concurrent queue a thread that runs one of the queue's jobs may call
+    /// this again. After shutdown it still works. This is libdispatch's `dispatch_sync`.
+    ///
+    /// # Panics
+    ///
+    /// If the thread already runs a job of this queue: the call could never return. The message names the queues. A
+    /// panic of `f` goes on in the caller; the queue is released first.
+    ///
+    /// ```
+    /// let queue = concourse::Queue::serial("inventory");
+    /// let names = vec!["bolt", "nut"];
+    /// let longest = queue.exec_sync(|| names.iter().map(|name| name.len()).max());
+    /// assert_eq!(longest, Some(4));
+    /// ```
+    #[track_caller]
+    pub fn exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
+        match self.try_exec_sync(f) {
+            Ok(value) => value,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`exec_sync`](Self::exec_sync), but gives `f` back instead of panicking if the thread already holds the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::WouldDeadlock`], with the closure and the labels of the queues that the thread holds.
+    ///
+    /// ```
+    /// let queue = concourse::Queue::serial("outer");
+    /// let error = queue.exec_sync(|| queue.try_exec_sync(|| ()).unwrap_err());
+    /// assert!(error.to_string().contains("\"outer\""));
+    /// ```
+    pub fn try_exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> Result<R, SyncError<F>> {
+        if self.lane.is_concurrent() {
+            if Frame::hold_of(&self.lane) == Some(Mode::Exclusive) {
+                return Err(self.would_deadlock(f));
+            }
+            return Ok(self.lane.concurrent_sync(false, f));
+        }
+        if Frame::hold_of(&self.lane).is_some() {
+            return Err(self.would_deadlock(f));
+        }
+        Ok(self.lane.serial_sync(f))
+    }
+
+    #[cold]
+    fn would_deadlock<F>(&self, closure: F) -> SyncError<F> {
+        let mut cycle = vec![Arc::clone(self.lane.label())];
+        cycle.extend(Frame::labels());
+        SyncError::WouldDeadlock { closure, cycle }
+    }
+
+    /// Submits `f` to run alone: after everything before it has finished, and before anything after it starts.
+    ///
+    /// On a serial queue every job is a barrier. This is libdispatch's `dispatch_barrier_async`; a global queue has no
+    /// such method, where libdispatch silently forgets the barrier.
+    pub fn barrier_async<F: FnOnce() + Send + 'static>(&self, f: F) {
+        self.lane.exec_async(Job::barrier(f));
+    }
+
+    /// Runs `f` alone on the calling thread and returns its value.
+    ///
+    /// # Panics
+    ///
+    /// If the thread already runs a job of this queue: the call could never return. A panic of `f` goes on in the
+    /// caller.
+    #[track_caller]
+    pub fn barrier_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
+        if Frame::hold_of(&self.lane).is_some() {
+            panic!("{}", self.would_deadlock(()));
+        }
+        if self.lane.is_concurrent() { self.lane.concurrent_sync(true, f) } else { self.lane.serial_sync(f) }
+    }
+
+    /// Holds the queue: no further job starts until it has been resumed as often as suspended.
+    ///
+    /// A job that runs is not stopped. Jobs may still be submitted, and a queue may suspend itself from its own job: then
+    /// the next job does not start. A sync call waits. This is libdispatch's `dispatch_suspend`.
+    ///
+    /// # Errors
+    ///
+    /// [`SuspendError::TooManySuspensions`] after 2^32 - 1 of them.
+    pub fn suspend(&self) -> Result<(), SuspendError> {
+        self.lane.suspend()
+    }
+
+    /// Takes one suspension back; the last one sets the queue going again.
+    ///
+    /// # Errors
+    ///
+    /// [`SuspendError::OverResume`] if the queue is not suspended, where libdispatch ends the process.
+    pub fn resume(&self) -> Result<(), SuspendError> {
+        self.lane.resume()
+    }
+
+    /// Suspends the queue until the guard is dropped. Forgetting the guard leaves the queue suspended.
+    ///
+    /// # Errors
+    ///
+    /// As [`suspend`](Self::suspend).
+    ///
+    /// ```
+    /// let queue = concourse::Queue::serial("held");
+    /// let guard = queue.suspend_guard()?;
+    /// queue.exec_async(|| println!("not while the guard lives"));
+    /// drop(guard);
+    /// # Ok::<(), concourse::SuspendError>(())
+    /// ```
+    pub fn suspend_guard(&self) -> Result<SuspendGuard, SuspendError> {
+        self.suspend()?;
+        Ok(SuspendGuard { queue: self.clone() })
+    }
+
+    /// Drops every job that has been submitted and has not started, and returns how many those were.
+    ///
+    /// Their captures are gone when the call returns, each closure was reported to the runtime's `on_dropped` hook, and
+    /// sync calls keep their place. If a job is running, the call waits until it ends; from a job of the queue itself it
+    /// acts at once.
+    pub fn cancel_pending(&self) -> usize {
+        if self.lane.is_concurrent() {
+            self.lane.concurrent_cancel_pending()
+        } else {
+            self.lane.serial_cancel_pending()
+        }
+    }
+
+    /// Changes how many jobs of a concurrent queue may run at the same time, sync calls included. Running jobs go on.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::ZeroWidth`] and [`BuildError::WidthOfSerial`], as when the queue is built.
+    pub fn set_width(&self, width: usize) -> Result<(), BuildError> {
+        let label = || Arc::clone(self.lane.label());
+        if !self.lane.is_concurrent() {
+            return Err(BuildError::WidthOfSerial { label: label() });
+        }
+        if width == 0 {
+            return Err(BuildError::ZeroWidth { label: label() });
+        }
+        self.lane.set_width(width);
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// A new serial queue on this runtime.
+    #[must_use]
+    pub fn serial(&self, label: &str) -> Queue {
+        Queue::serial_on(Arc::clone(self.engine()), label)
+    }
+
+    /// A new concurrent queue on this runtime, without a width of its own.
+    #[must_use]
+    pub fn concurrent(&self, label: &str) -> Queue {
+        Queue::concurrent_on(Arc::clone(self.engine()), label)
+    }
+
+    /// Builds a queue on this runtime.
+    pub fn queue(&self, label: &str) -> QueueBuilder {
+        QueueBuilder::new(Arc::clone(self.engine()), label)
+    }
+
+    /// The global queue of a class on this runtime.
+    #[must_use]
+    pub fn global(&self, qos: Qos) -> GlobalQueue {
+        GlobalQueue::on(Arc::clone(self.engine()), qos)
+    }
+}
+
+/// Holds a queue suspended until it is dropped.
+#[derive(Debug)]
+#[must_use = "the queue is resumed when the guard is dropped"]
+pub struct SuspendGuard {
+    queue: Queue,
+}
+
+impl Drop for SuspendGuard {
+    fn drop(&mut self) {
+        // Somebody who resumed too often has taken this suspension back already.
+        let _ = self.queue.resume();
+    }
+}
+
+impl Lane {
+    #[inline]
+    pub(super) fn exec_async(&self, job: Job) {
+        if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
+    }
+
+    /// A token of this lane will never run: drops what is pending.
+    fn abandon(&self) {
+        if self.is_concurrent() { self.abandon_concurrent() } else { self.abandon_serial() }
+    }
+
+    fn resume(&self) -> Result<(), SuspendError> {
+        let mut control = self.control();
+        if !self.end_suspension(&mut control)? {
+            return Ok(());
+        }
+        let hold = self.unpark(&mut control);
+        drop(control);
+        self.set_going(hold);
+        Ok(())
+    }
+
+    fn set_going(&self, hold: Option<lane::Holder<'_>>) {
+        if self.is_concurrent() {
+            self.knock();
+        } else if let Some(hold) = hold {
+            self.give(hold, Route::Lane);
+        }
+    }
+
+    /// Ends the suspension that an inactive queue is built with.
+    fn resume_last(&self) {
+        // It is there: an inactive queue has no method that resumes.
+        let _ = self.resume();
+    }
+
+    /// The last handle has gone.
+    fn close(&self) {
+        let mut control = self.control();
+        if control.suspends == 0 {
+            return; // It finishes what it has; whoever keeps it has a reference.
+        }
+        if self.is_concurrent() {
+            self.end_all_suspensions(&mut control);
+            drop(control);
+            self.empty_out_concurrent(Loss::Dropped);
+        } else {
+            let hold = self.unpark(&mut control);
+            drop(control);
+            if let Some(hold) = hold {
+                self.give(hold, Route::Lane);
+            }
+        }
+    }
+}
+
+impl Suspended for Lane {
+    fn holds_back(&self) -> Option<Arc<str>> {
+        (!self.is_idle()).then(|| Arc::clone(self.label()))
+    }
+
+    fn drop_pending(&self) {
+        if self.is_concurrent() {
+            self.empty_out_concurrent(Loss::Dropped);
+        } else {
+            let mut control = self.control();
+            let hold = self.unpark(&mut control);
+            drop(control);
+            if let Some(hold) = hold {
+                self.empty_out(hold, Loss::Dropped);
+            }
+        }
+    }
+}

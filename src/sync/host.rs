@@ -7,7 +7,7 @@
 use super::parking::Reason;
 use super::{Arc, thread_local};
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The seam between waiting code and the engine that runs it: real threads, or a simulation.
 pub(crate) trait Host: Send + Sync {
@@ -16,6 +16,14 @@ pub(crate) trait Host: Send + Sync {
 
     /// The calling thread goes on. Called once for every `before_park`.
     fn after_park(&self);
+
+    /// Called before each sleep of a wait: how long the thread may sleep before it asks again. `None`: until it is woken.
+    ///
+    /// An engine that is short of threads may run a queued job on the calling thread here, and answers zero: the thread
+    /// looks at what it waits for, and asks again.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// The time on the engine's monotonic clock.
     fn now(&self) -> Instant {
@@ -27,7 +35,7 @@ pub(crate) trait Host: Send + Sync {
 }
 
 thread_local! {
-    static HOST: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
+    static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
 }
 
 /// The calling thread's host, if it has one.
@@ -39,6 +47,31 @@ pub(crate) fn host() -> Option<Arc<dyn Host>> {
 /// Gives the calling thread a host until the guard is dropped; hosts nest.
 pub(crate) fn enter_host(host: Arc<dyn Host>) -> HostGuard {
     HostGuard(HOST.with(|slot| slot.borrow_mut().replace(host)))
+}
+
+/// Gives the calling thread a host for good, if it has none.
+pub(crate) fn offer_host(host: impl FnOnce() -> Arc<dyn Host>) {
+    let _ = HOST.try_with(|slot| {
+        slot.borrow_mut().get_or_insert_with(host);
+    });
+}
+
+/// Runs `f`, which may block in ways that the crate does not see; the thread's host, if any, makes up for it at once.
+pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    /// Tells the host also when `f` unwinds.
+    struct Blocked(Arc<dyn Host>);
+
+    impl Drop for Blocked {
+        fn drop(&mut self) {
+            self.0.after_park();
+        }
+    }
+
+    let _blocked = host().map(|host| {
+        host.before_park(&Reason::Blocking);
+        Blocked(host)
+    });
+    f()
 }
 
 /// Restores the thread's previous host.
@@ -58,6 +91,40 @@ pub(crate) fn now() -> Instant {
     host().map_or_else(Instant::now, |host| host.now())
 }
 
+/// The time by which a wait of this length is over; none if it is longer than the clock can tell.
+pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
+    now().checked_add(timeout)
+}
+
 /// Passes a state transition. Empty until a simulation is the engine.
 #[inline(always)]
 pub(crate) fn yield_point() {}
+
+/// A host that notes the reasons of its thread's waits, and does something at the beginning of each.
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+pub(crate) struct OnPark<F> {
+    action: F,
+    reasons: super::Mutex<Vec<Reason>>,
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+impl<F: Fn() + Send + Sync> OnPark<F> {
+    pub(crate) fn new(action: F) -> Arc<Self> {
+        Arc::new(Self { action, reasons: super::Mutex::new(Vec::new()) })
+    }
+
+    /// The waits so far.
+    pub(crate) fn reasons(&self) -> Vec<Reason> {
+        self.reasons.lock().clone()
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+impl<F: Fn() + Send + Sync> Host for OnPark<F> {
+    fn before_park(&self, reason: &Reason) {
+        self.reasons.lock().push(reason.clone());
+        (self.action)();
+    }
+
+    fn after_park(&self) {}
+}

@@ -11,7 +11,26 @@ pub(crate) use loom::hint::spin_loop;
 pub(crate) use loom::sync::MutexGuard;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 pub(crate) use loom::thread::yield_now;
-pub(crate) use loom::thread_local;
+
+/// loom's thread-locals, which know no `const` initialiser: the block is an ordinary expression here.
+macro_rules! thread_locals {
+    ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const $init:block $(; $($rest:tt)*)?) => {
+        loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init }
+        $(crate::sync::thread_local! { $($rest)* })?
+    };
+    ($($statics:tt)*) => { loom::thread_local! { $($statics)* } };
+}
+pub(crate) use thread_locals as thread_local;
+
+/// Orders `SeqCst` accesses of different words: loom treats them as acquire and release, so here it is a fence.
+pub(crate) fn handshake() {
+    fence(super::Ordering::SeqCst);
+}
+
+/// Threads have no numbers in a model, which has no statics to count them: a model names them itself.
+pub(crate) fn ordinal() -> u32 {
+    0
+}
 
 /// loom's mutex without poisoning.
 #[derive(Debug, Default)]
@@ -137,6 +156,10 @@ impl<T> Stealer<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
 }
 
 impl<T> Clone for Stealer<T> {
@@ -165,5 +188,9 @@ impl<T> Injector<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().len()
     }
 }

@@ -22,15 +22,32 @@ mod face;
 mod host;
 mod line;
 mod parking;
+mod tickets;
 
 pub(crate) use face::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
-    Steal, Stealer, UnsafeCell, fence, spin_loop, thread_local, yield_now,
+    Steal, Stealer, UnsafeCell, fence, handshake, ordinal, spin_loop, thread_local, yield_now,
 };
-pub(crate) use host::{Host, HostGuard, enter_host, host, now, yield_point};
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+pub(crate) use host::OnPark;
+pub(crate) use host::{Host, HostGuard, blocking, deadline_after, enter_host, host, now, offer_host, yield_point};
 pub(crate) use line::Line;
 pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
-pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle};
+pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread, panicking};
+pub(crate) use tickets::Tickets;
+
+/// How many threads the process may use at once: its affinity and cgroup quota included.
+pub(crate) fn available_parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// True in a build that has planted the named fault, which is how a check proves that it would see it.
+macro_rules! planted {
+    ($name:literal) => {
+        cfg!(concourse_planted = $name)
+    };
+}
+pub(crate) use planted;

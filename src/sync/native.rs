@@ -40,3 +40,28 @@ impl<T> UnsafeCell<T> {
         f(self.0.get())
     }
 }
+
+/// Orders the accesses before it against those after it, where both are `SeqCst` accesses of different words.
+///
+/// The machine needs nothing here: such accesses are in one total order already, and after a read-modify-write a load is
+/// free. It exists for loom, which treats them as acquire and release.
+#[inline(always)]
+pub(crate) fn handshake() {}
+
+static NEXT_ORDINAL: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static ORDINAL: cell::Cell<u32> = const { cell::Cell::new(u32::MAX) };
+}
+
+/// The calling thread's number, counted in the order in which threads first ask.
+#[inline(always)]
+pub(crate) fn ordinal() -> u32 {
+    #[cold]
+    fn first(ordinal: &cell::Cell<u32>) -> u32 {
+        // Relaxed: the number orders nothing.
+        ordinal.set(NEXT_ORDINAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        ordinal.get()
+    }
+    ORDINAL.with(|ordinal| if ordinal.get() == u32::MAX { first(ordinal) } else { ordinal.get() })
+}

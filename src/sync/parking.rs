@@ -5,6 +5,7 @@
 //! not swallow an `unpark` that was meant for the code around it.
 
 use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local};
+use std::fmt;
 use std::time::Instant;
 
 /// Why a thread waits: what a stall report says of it.
@@ -24,6 +25,20 @@ pub(crate) enum Reason {
     Completion,
     /// User code that said it blocks.
     Blocking,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sync(label) => write!(f, "its turn on queue \"{label}\""),
+            Self::Cancel(label) => write!(f, "a running job of queue \"{label}\" that it cancels the rest of"),
+            Self::Semaphore => f.write_str("a semaphore's permit"),
+            Self::Group => f.write_str("a group's last member"),
+            Self::Event => f.write_str("an event"),
+            Self::Completion => f.write_str("a result"),
+            Self::Blocking => f.write_str("something outside the runtime"),
+        }
+    }
 }
 
 const EMPTY: u32 = 0;
@@ -67,9 +82,11 @@ impl Parker {
     /// Leaves the token and wakes the thread if it sleeps.
     pub(crate) fn unpark(&self) {
         // Release: pairs with the Acquire operations of `park`.
-        if self.state.swap(NOTIFIED, Ordering::Release) == PARKED {
+        let release = if cfg!(concourse_planted = "relaxed_unpark") { Ordering::Relaxed } else { Ordering::Release };
+        if self.state.swap(NOTIFIED, release) == PARKED {
             // The parked thread held the lock from its announcement to its sleep: passing through the lock means that
             // it sleeps now, so the notification cannot come too early.
+            #[cfg(not(concourse_planted = "early_notify"))]
             drop(self.lock.lock());
             self.wake.notify_one();
         }
@@ -102,7 +119,14 @@ pub(crate) fn park_while(
         host.before_park(reason);
     }
     while waiting() && deadline.is_none_or(|deadline| super::now() < deadline) {
-        parker.park(deadline);
+        match host.as_ref().and_then(|host| host.patience()) {
+            None => parker.park(deadline),
+            Some(patience) if patience.is_zero() => {}
+            Some(patience) => {
+                let until = super::now() + patience;
+                parker.park(Some(deadline.map_or(until, |deadline| deadline.min(until))));
+            }
+        }
     }
     if let Some(host) = &host {
         host.after_park();
@@ -129,19 +153,113 @@ impl Ticket {
     /// Grants the ticket and wakes its thread; false if the thread has given up.
     #[must_use]
     pub(crate) fn grant(&self) -> bool {
-        // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
-        let granted = self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let granted = self.claim();
+        #[cfg(concourse_planted = "race")]
+        // SAFETY: none. This is the data race with `wait` that ThreadSanitizer must report.
+        unsafe {
+            let state = self.state.as_ptr();
+            state.write(state.read());
+        }
         if granted {
-            self.parker.unpark();
+            self.wake();
         }
         granted
+    }
+
+    /// The deciding half of [`grant`](Self::grant), for a granter that holds a lock; `wake` follows once it is released.
+    #[must_use]
+    pub(crate) fn claim(&self) -> bool {
+        // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
+        self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Wakes the thread of a ticket that `claim` has granted.
+    pub(crate) fn wake(&self) {
+        self.parker.unpark();
+    }
+
+    /// Gives the place up; false if it had been granted.
+    pub(crate) fn abandon(&self) -> bool {
+        #[cfg(concourse_planted = "ticket_abandons_in_two_steps")]
+        return {
+            let waiting = self.state.load(Ordering::Acquire) == WAITING;
+            self.state.store(ABANDONED, Ordering::Release);
+            waiting
+        };
+        // One exchange decides between a late grant and the abandonment. Acquire on failure: pairs with `claim`.
+        #[cfg(not(concourse_planted = "ticket_abandons_in_two_steps"))]
+        return self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) != Err(GRANTED);
     }
 
     /// Waits for the grant; after the deadline the ticket is abandoned. True if it was granted.
     #[must_use]
     pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
+        // Acquire: pairs with `claim`.
         park_while(&self.parker, reason, deadline, || self.state.load(Ordering::Acquire) == WAITING);
-        // One exchange decides between a late grant and the abandonment.
-        self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) == Err(GRANTED)
+        !self.abandon()
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::sync::{Host, ThreadBuilder, enter_host};
+    use std::time::Duration;
+
+    #[test]
+    fn a_token_is_kept_for_the_next_park_and_taken_by_it() {
+        let parker = Parker::new();
+        parker.unpark();
+        parker.unpark();
+        parker.park(None);
+        let start = Instant::now();
+        parker.park(Some(start + Duration::from_millis(20)));
+        assert!(start.elapsed() >= Duration::from_millis(20), "the two tokens were one, and it was taken");
+    }
+
+    #[test]
+    fn a_ticket_is_granted_across_threads() {
+        let ticket = Ticket::new();
+        let other = Arc::clone(&ticket);
+        let granter = ThreadBuilder::new().spawn(move || other.grant()).unwrap();
+        assert!(ticket.wait(&Reason::Event, None));
+        assert!(granter.join().unwrap());
+    }
+
+    #[test]
+    fn an_abandoned_ticket_cannot_be_granted() {
+        let ticket = Ticket::new();
+        assert!(!ticket.wait(&Reason::Event, Some(Instant::now() + Duration::from_millis(5))));
+        assert!(!ticket.grant());
+    }
+
+    #[test]
+    fn the_host_is_told_once_per_wait_and_not_of_a_wait_that_does_not_block() {
+        #[derive(Default)]
+        struct Counts {
+            before: AtomicU32,
+            after: AtomicU32,
+        }
+        impl Host for Counts {
+            fn before_park(&self, reason: &Reason) {
+                assert_eq!(*reason, Reason::Group);
+                self.before.fetch_add(1, Ordering::Relaxed);
+            }
+            fn after_park(&self) {
+                self.after.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let counts = Arc::new(Counts::default());
+        let _guard = enter_host(Arc::<Counts>::clone(&counts));
+        let parker = Parker::new();
+        park_while(&parker, &Reason::Group, None, || false);
+        assert_eq!(counts.before.load(Ordering::Relaxed), 0);
+        let mut wakes = 0;
+        park_while(&parker, &Reason::Group, None, || {
+            wakes += 1;
+            parker.unpark();
+            wakes < 5
+        });
+        assert_eq!((counts.before.load(Ordering::Relaxed), counts.after.load(Ordering::Relaxed)), (1, 1));
     }
 }

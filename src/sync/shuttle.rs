@@ -10,6 +10,14 @@ pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU
 pub(crate) use shuttle::thread::yield_now;
 pub(crate) use shuttle::thread_local;
 
+/// Orders `SeqCst` accesses of different words, which shuttle does by itself.
+pub(crate) fn handshake() {}
+
+/// Threads have no numbers in a model, which has no statics to count them: a model names them itself.
+pub(crate) fn ordinal() -> u32 {
+    0
+}
+
 /// shuttle's mutex without poisoning.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);

@@ -1,0 +1,263 @@
+//! The one thread that waits on the kernel.
+//!
+//! # What happens to a timer
+//!
+//! ```text
+//! any thread                        the loop thread                       the kernel
+//! ----------                        ---------------                       ----------
+//! arm ── lock(clock) ── wheel
+//!            └─ earlier than the alarm? ── timerfd_settime ───────────────▶ timerfd
+//!                                   sleeps in epoll_wait ◀── readable ─────────┘
+//!                                   lock(clock): take what is due
+//!                                   unlock, Sink::fire for each
+//!                                   lock(clock): set the next alarm, sleep
+//! cancel ── lock(clock) ── wheel    (no system call, the alarm stays)
+//! ```
+//!
+//! Each [`Clock`] has a `Timers`: a [wheel](crate::collections::Wheel) and an alarm under one lock, and one timerfd.
+//! The alarm is what the timerfd is set to. Whoever arms a timer compares it with the alarm and sets the timerfd only
+//! if the alarm would come too late for it, or if a timer with leeway could wait for it. Cancelling never sets it: an
+//! alarm for nobody costs one wake-up at most, and mostly it serves whoever was armed since.
+//!
+//! While the loop thread delivers, the alarm reads "awake", which is earlier than everything, so that nobody sets a
+//! timerfd that the loop thread sets anyway before it sleeps again.
+//!
+//! # What the loop thread does not do
+//!
+//! It runs no user code and waits for nobody: a [`Sink`] hands the job to a queue or marks a source pending, and
+//! returns. It holds no lock while it calls a sink. A panic in a sink is contained and the loop goes on.
+//!
+//! It sleeps without a timeout, since epoll counts in milliseconds and a timerfd in nanoseconds. With nothing due,
+//! nothing wakes it: [`EventLoop::wakeups`] stands still.
+//!
+//! # Exactly once
+//!
+//! A timer is in the wheel, or it has been taken out under the lock: by the loop thread, which then fires it; by a
+//! [`cancel`](EventLoop::cancel), which gives it to its caller; or by [`stop`](EventLoop::stop), likewise. Nobody else
+//! touches it, so armed = fired + cancelled + stopped.
+//!
+//! # Why no wake-up is lost
+//!
+//! - *Armed between the loop thread's last look and its sleep*: both happen under the clock's lock. Before the look
+//!   the wheel has it, after the look the alarm is set and the armer compares with it.
+//! - *The timerfd is set again while an expiry is pending*: setting it withdraws the pending readiness. If it is set
+//!   to something earlier, that is readable at once or soon; if it is set to something later, to let a timer with
+//!   leeway wait, then not later than anybody's window allows.
+//! - *A wake-up for an alarm that has been changed since*: every wake-up looks at the wheel and sets the alarm anew,
+//!   whatever the reason it was woken for.
+//! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other. A
+//!   timerfd counts in absolute time, so the kernel itself moves an alarm when its clock is set.
+//!
+//! # Tokens
+//!
+//! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
+//! tokens from there on.
+
+mod timers;
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests;
+
+use crate::error::TimerError;
+use crate::job::Job;
+use crate::sync::Arc;
+use crate::sync::AtomicBool;
+use crate::sync::AtomicU64;
+use crate::sync::JoinHandle;
+use crate::sync::Mutex;
+use crate::sync::Ordering;
+use crate::sync::ThreadBuilder;
+use crate::sync::current_thread;
+use crate::time::Clock;
+use crate::time::Nanos;
+use mio::Events;
+use mio::Poll;
+use mio::Token;
+use mio::Waker;
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+use timers::Timers;
+
+/// Where what happens in the loop is delivered: a queue, or a source.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// A timer's deadline `due` has passed. `job` is what was armed with it.
+    ///
+    /// Called on the loop thread, outside all locks. It must not block and must not run user code; dropping the job or
+    /// the last reference to something of the user's runs user code.
+    fn fire(self: Arc<Self>, job: Option<Job>, due: Nanos);
+
+    /// The label of the queue behind the sink, for reporting a job that will never be delivered.
+    fn label(&self) -> &str;
+}
+
+/// A timer that waits, or has waited.
+pub(crate) struct Armed {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) job: Option<Job>,
+}
+
+impl fmt::Debug for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Armed").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+/// Names an armed timer. It names nothing once the timer has fired or was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    clock: Clock,
+    key: timers::Key,
+}
+
+const WAKER: Token = Token(0);
+const FIRST_CLOCK: usize = 1;
+const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
+
+/// A thread that waits on the kernel, and the timers it serves. See the module's description.
+pub(crate) struct EventLoop {
+    timers: [Timers; CLOCKS.len()],
+    waker: Waker,
+    stopping: AtomicBool,
+    wakeups: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EventLoop {
+    /// Starts a loop on a thread called `name`, which must not contain a NUL byte.
+    ///
+    /// It runs until [`stop`](Self::stop), whatever becomes of the handle.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no file descriptor or no thread left, or the kernel has no timerfd.
+    pub(crate) fn start(name: &str) -> Result<Arc<Self>, TimerError> {
+        let poll = Poll::new().map_err(unavailable)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(unavailable)?;
+        let timers =
+            |place: usize| Timers::new(CLOCKS[place], poll.registry(), Token(FIRST_CLOCK + place)).map_err(unavailable);
+        let event_loop = Arc::new(Self {
+            timers: [timers(0)?, timers(1)?, timers(2)?],
+            waker,
+            stopping: AtomicBool::new(false),
+            wakeups: AtomicU64::new(0),
+            thread: Mutex::new(None),
+        });
+        let of_thread = Arc::clone(&event_loop);
+        let thread = ThreadBuilder::new()
+            .name(name.to_owned())
+            .spawn(move || of_thread.run(poll))
+            .map_err(|error| TimerError::NoThread { errno: errno(&error) })?;
+        *event_loop.thread.lock() = Some(thread);
+        Ok(event_loop)
+    }
+
+    /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
+    ///
+    /// It may be told up to `leeway` later if that saves a wake-up, and only then. A timer that is already due fires
+    /// at once, from the loop thread. [`Nanos::FOREVER`] never fires. Timers of one clock fire in the order of their
+    /// deadlines, those of one deadline in the order in which they were armed.
+    ///
+    /// # Errors
+    ///
+    /// After [`stop`](Self::stop) the timer comes back.
+    pub(crate) fn arm(
+        &self,
+        clock: Clock,
+        due: Nanos,
+        leeway: Duration,
+        sink: Arc<dyn Sink>,
+        job: Option<Job>,
+    ) -> Result<TimerKey, Armed> {
+        self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { clock, key })
+    }
+
+    /// Takes a timer back, for the caller to drop; `None` if it has fired, is about to, or was cancelled.
+    pub(crate) fn cancel(&self, key: TimerKey) -> Option<Armed> {
+        self.timers(key.clock).cancel(key.key)
+    }
+
+    /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
+    ///
+    /// When it returns no sink is being told anything and none will be, unless a sink itself calls it: then the thread
+    /// ends after the timers that it has already taken. A second call returns at once, with nothing.
+    pub(crate) fn stop(&self) -> Vec<Armed> {
+        let armed = self.timers.iter().flat_map(Timers::close).collect();
+        // Release: pairs with the loop thread's Acquire, so that it sees the closed wheels.
+        self.stopping.store(true, Ordering::Release);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
+            let _ = self.waker.wake();
+            if thread.thread().id() != current_thread().id() {
+                // The thread contains what its sinks do, so it has no panic of its own to report.
+                let _ = thread.join();
+            }
+        }
+        armed
+    }
+
+    /// How often the loop thread has been woken.
+    pub(crate) fn wakeups(&self) -> u64 {
+        // Relaxed: a statistic.
+        self.wakeups.load(Ordering::Relaxed)
+    }
+
+    /// How many wake-ups leeway has saved: distinct deadlines that were served by a later one's wake-up.
+    pub(crate) fn wakeups_saved(&self) -> u64 {
+        self.timers.iter().map(Timers::wakeups_saved).sum()
+    }
+
+    fn timers(&self, clock: Clock) -> &Timers {
+        match clock {
+            Clock::Monotonic => &self.timers[0],
+            Clock::Boottime => &self.timers[1],
+            Clock::Wall => &self.timers[2],
+        }
+    }
+
+    /// The thread.
+    fn run(&self, mut poll: Poll) {
+        let mut events = Events::with_capacity(64);
+        let mut batch = Vec::new();
+        // Acquire: pairs with `stop`'s Release.
+        while !self.stopping.load(Ordering::Acquire) {
+            match poll.poll(&mut events, None) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Somebody closed a descriptor that is not theirs: nothing can be waited for any more.
+                Err(_) => break,
+            }
+            // Relaxed: a statistic, written by this thread only.
+            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            for event in &events {
+                if let Some(timers) = event.token().0.checked_sub(FIRST_CLOCK).and_then(|place| self.timers.get(place))
+                {
+                    timers.deliver(&mut batch);
+                }
+            }
+        }
+        // Whatever ended the loop: from here on nobody waits for a timer that cannot come.
+        self.timers.iter().for_each(Timers::refuse);
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("wakeups", &self.wakeups()).finish_non_exhaustive()
+    }
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or_default()
+}
+
+fn unavailable(error: io::Error) -> TimerError {
+    let errno = errno(&error);
+    if [Errno::MFILE, Errno::NFILE].iter().any(|none_left| none_left.raw_os_error() == errno) {
+        TimerError::NoDescriptor { errno }
+    } else {
+        TimerError::Unavailable { errno }
+    }
+}

@@ -1,0 +1,71 @@
+//! Jobs that are submitted later.
+
+use super::Accept;
+use super::lane::Lane;
+use crate::engine::Loss;
+use crate::error::TimerError;
+use crate::event_loop::EventLoop;
+use crate::event_loop::Sink;
+use crate::event_loop::TimerKey;
+use crate::job::Job;
+use crate::sync::Arc;
+use crate::sync::Weak;
+use crate::time;
+use crate::time::Clock;
+use crate::time::Nanos;
+use std::fmt;
+use std::time::Duration;
+
+/// A job that waits for its time; from [`Dispatch::after`](crate::Dispatch::after).
+///
+/// Dropping the handle lets the job run.
+#[must_use = "dropping the handle does not cancel; use `let _ =` if it will never be cancelled"]
+pub struct After {
+    event_loop: Weak<EventLoop>,
+    /// `None` if the runtime had ended.
+    key: Option<TimerKey>,
+}
+
+impl fmt::Debug for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("After").finish_non_exhaustive()
+    }
+}
+
+impl After {
+    pub(super) fn arm(queue: &impl Accept, delay: Duration, job: Job) -> Result<Self, TimerError> {
+        let event_loop = queue.engine().event_loop()?;
+        let due = time::now(Clock::Monotonic).after(delay);
+        let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
+        let key = match armed {
+            Ok(key) => Some(key),
+            Err(refused) => {
+                if let Some(job) = refused.job {
+                    queue.engine().lose(queue.label(), job, Loss::Rejected);
+                }
+                None
+            }
+        };
+        Ok(Self { event_loop: Arc::downgrade(&event_loop), key })
+    }
+
+    /// Takes the job back and drops it. True if it will never run; false if its time has come and it has been submitted,
+    /// or the runtime has ended.
+    pub fn cancel(self) -> bool {
+        let event_loop = self.event_loop.upgrade();
+        // What is taken back is dropped here: the captures' destructors run, and may panic, on the canceller's thread.
+        event_loop.zip(self.key).and_then(|(event_loop, key)| event_loop.cancel(key)).is_some()
+    }
+}
+
+impl Sink for Lane {
+    fn fire(self: Arc<Self>, job: Option<Job>, _: Nanos) {
+        if let Some(job) = job {
+            self.exec_async(job);
+        }
+    }
+
+    fn label(&self) -> &str {
+        Lane::label(self)
+    }
+}

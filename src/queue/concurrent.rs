@@ -1,0 +1,425 @@
+//! The concurrent lane: a monitor over the same job list.
+//!
+//! Jobs start in order and overlap, up to the width; a barrier runs alone. Who starts and who finishes is decided under
+//! the control's lock; jobs run without it. The list's holder is whoever has the lock, so `IDLE` only tells a pusher
+//! whether it must knock.
+
+use super::lane::Control;
+use super::lane::Lane;
+use super::waiter::AbortOnUnwind;
+use super::waiter::Frame;
+use super::waiter::Mode;
+use super::waiter::Turn;
+use super::waiter::Waiter;
+use super::waiter::WaiterPointer;
+use super::waiter::spin_for;
+use crate::collections::Peek;
+use crate::collections::back_off;
+use crate::engine::Loss;
+use crate::engine::Phase;
+use crate::job;
+use crate::job::Job;
+use crate::job::Kind;
+use crate::job::Route;
+use crate::sync::Arc;
+use crate::sync::Parker;
+use crate::sync::Reason;
+use crate::sync::planted;
+use crate::sync::yield_now;
+
+/// Jobs that a token runs before it makes way for others.
+const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
+
+/// Looks at a claimed but unwritten slot before the lock is given up.
+const GLANCES: u32 = 16;
+
+/// What is at the front, once everything that only needs the lock has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// An async job may start now.
+    Startable,
+    /// Nothing may start until something finishes, resumes or is pushed.
+    Quiet,
+    /// A pusher is about to write the job at the front, and will not knock: look again soon.
+    Unwritten,
+}
+
+/// What must happen once the control is unlocked.
+#[derive(Debug, Default)]
+#[must_use]
+struct Aftermath {
+    wakes: Vec<Arc<Parker>>,
+    token: Option<Route>,
+}
+
+impl Aftermath {
+    fn follow(self, lane: &Lane) {
+        for parker in self.wakes {
+            parker.unpark();
+        }
+        if let Some(route) = self.token {
+            lane.submit_token(route);
+        }
+    }
+}
+
+impl Lane {
+    /// Takes a job or a barrier.
+    pub(super) fn concurrent_async(&self, job: Job) {
+        if self.push(job).is_some() {
+            if self.engine.phase() == Phase::Open {
+                self.knock();
+            } else {
+                self.empty_out_concurrent(Loss::Rejected);
+            }
+        }
+    }
+
+    /// Serves what needs no thread, and calls for one if a job may start.
+    pub(super) fn knock(&self) {
+        let mut control = self.control();
+        let mut aftermath = Aftermath::default();
+        self.advance(&mut control, &mut aftermath);
+        drop(control);
+        aftermath.follow(self);
+    }
+
+    fn settle(&self, control: &mut Control, aftermath: &mut Aftermath) -> Settled {
+        let mut glances = 0;
+        loop {
+            // An idle list may hold a job whose pusher is about to knock.
+            if control.walking || self.is_idle() {
+                return Settled::Quiet;
+            }
+            let mut consumer = self.consumer(control);
+            let shape = match consumer.peek() {
+                Peek::Ready(shape) => shape,
+                Peek::Empty => {
+                    if consumer.try_idle() {
+                        return Settled::Quiet;
+                    }
+                    continue;
+                }
+                Peek::Unwritten => {
+                    glances += 1;
+                    if glances > GLANCES || cfg!(any(concourse_loom, concourse_shuttle)) {
+                        return Settled::Unwritten;
+                    }
+                    back_off(&mut 0);
+                    continue;
+                }
+            };
+            match shape.kind {
+                Kind::Noop => {
+                    drop(consumer.take());
+                    continue;
+                }
+                Kind::Cancel => {
+                    let waiter = WaiterPointer::from_word(consumer.pointer_at(consumer.cursor()));
+                    drop(consumer.take());
+                    if let Some(waiter) = waiter {
+                        aftermath.wakes.push(self.complete(waiter, 0, control));
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if !self.may_start(control, shape.kind) {
+                return Settled::Quiet;
+            }
+            if matches!(shape.kind, Kind::Job | Kind::Barrier | Kind::Token) {
+                return Settled::Startable;
+            }
+            let mut consumer = self.consumer(control);
+            let waiter = WaiterPointer::from_word(consumer.pointer_at(consumer.cursor()));
+            drop(consumer.take());
+            self.count_in(control, shape.kind);
+            if let Some(waiter) = waiter {
+                aftermath.wakes.push(waiter.tell(Turn::Go, 0, control));
+            }
+        }
+    }
+
+    fn may_start(&self, control: &Control, kind: Kind) -> bool {
+        if control.suspends > 0 || control.exclusive {
+            return false;
+        }
+        match kind {
+            Kind::Barrier | Kind::SyncBarrier => control.running == 0,
+            // A sync reader brings its own thread: only an explicit width bounds it.
+            Kind::Sync => !control.bounded || control.running < control.width,
+            _ => control.running < control.width,
+        }
+    }
+
+    fn count_in(&self, control: &mut Control, kind: Kind) {
+        match kind {
+            Kind::Barrier | Kind::SyncBarrier => control.exclusive = true,
+            _ => control.running += 1,
+        }
+    }
+
+    fn count_out(&self, control: &mut Control, kind: Kind) {
+        match kind {
+            Kind::Barrier | Kind::SyncBarrier => control.exclusive = false,
+            _ => control.running -= 1,
+        }
+    }
+
+    fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
+        let route = match self.settle(control, aftermath) {
+            Settled::Quiet => return,
+            Settled::Startable => Route::Lane,
+            Settled::Unwritten => Route::Back,
+        };
+        // A waiter comes before the pool: it may be all that is left of the pool's threads.
+        if let Some(waiter) = control.first_waiter() {
+            aftermath.wakes.push(waiter.tell(Turn::Help, 0, control));
+        } else if aftermath.token.is_none() && control.tokens < control.width {
+            control.tokens += 1;
+            aftermath.token = Some(route);
+        }
+    }
+
+    /// Takes the next async job, and calls for another thread if one more may start.
+    fn take(&self, control: &mut Control, aftermath: &mut Aftermath) -> Option<Job> {
+        if self.settle(control, aftermath) != Settled::Startable {
+            return None;
+        }
+        let job = self.consumer(control).take();
+        self.count_in(control, job.shape().kind);
+        self.advance(control, aftermath);
+        Some(job)
+    }
+
+    fn run_one(&self, job: Job) -> Kind {
+        let shape = job.shape();
+        let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
+        if let Err(panic) = Frame::run(self, mode, || job::contain(|| job.run())) {
+            self.engine.report_panic(self.label(), panic, shape.type_name());
+        }
+        shape.kind
+    }
+
+    /// What the pool does instead when it has ended.
+    pub(super) fn abandon_concurrent(&self) {
+        self.control().tokens -= 1;
+        self.empty_out_concurrent(Loss::Dropped);
+    }
+
+    /// What the pool runs.
+    pub(super) fn run_concurrent(&self) {
+        let mut left = BUDGET;
+        let mut finished = None;
+        loop {
+            let mut control = self.control();
+            if let Some(kind) = finished.take() {
+                self.count_out(&mut control, kind);
+            }
+            let mut aftermath = Aftermath::default();
+            let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
+            let Some(job) = job else {
+                control.tokens -= 1;
+                self.advance(&mut control, &mut aftermath);
+                // What is left comes after what waits in the pool now.
+                aftermath.token = aftermath.token.map(|_| Route::Back);
+                drop(control);
+                return aftermath.follow(self);
+            };
+            drop(control);
+            aftermath.follow(self);
+            left -= 1;
+            finished = Some(self.run_one(job));
+        }
+    }
+
+    /// Starts a sync body in place, if nothing is ahead of it.
+    fn enter(&self, kind: Kind) -> bool {
+        if self.gate.is_shut() || !self.is_idle() {
+            return false;
+        }
+        let mut control = self.control();
+        let free = self.is_idle() && !control.walking && self.may_start(&control, kind);
+        if free {
+            self.count_in(&mut control, kind);
+        }
+        free
+    }
+
+    fn exit(&self, kind: Kind) {
+        let mut control = self.control();
+        self.count_out(&mut control, kind);
+        let mut aftermath = Aftermath::default();
+        if !planted!("lane_exit_without_advance") {
+            self.advance(&mut control, &mut aftermath);
+        }
+        drop(control);
+        aftermath.follow(self);
+    }
+
+    /// Runs `f` on the calling thread, beside readers or alone. The caller has checked for a deadlock.
+    pub(super) fn concurrent_sync<R>(&self, exclusive: bool, f: impl FnOnce() -> R) -> R {
+        struct Exit<'a>(&'a Lane, Kind);
+        impl Drop for Exit<'_> {
+            fn drop(&mut self) {
+                self.0.exit(self.1);
+            }
+        }
+        let (kind, mode) = if exclusive { (Kind::SyncBarrier, Mode::Exclusive) } else { (Kind::Sync, Mode::Shared) };
+        if !exclusive && Frame::hold_of(self).is_some() {
+            // A reader that reads again: waiting behind a barrier that waits for this reader would never end.
+            return Frame::run(self, mode, f);
+        }
+        if spin_for(|| self.enter(kind).then_some(())).is_none() {
+            self.stand_in_readers_line(kind);
+        }
+        let _exit = Exit(self, kind);
+        Frame::run(self, mode, f)
+    }
+
+    /// Queues behind what is there, runs what may start ahead, and returns when it is this thread's turn.
+    #[cold]
+    fn stand_in_readers_line(&self, kind: Kind) {
+        let _abort = AbortOnUnwind;
+        let waiter = Waiter::new();
+        let me = waiter.pointer();
+        let reason = Reason::Sync(Arc::clone(self.label()));
+        // No edge is lost: the first look below is the knock.
+        let _ = self.push(Job::marker(kind, me.to_word()));
+        let mut finished = None;
+        loop {
+            let mut control = self.control();
+            if let Some(kind) = finished.take() {
+                self.count_out(&mut control, kind);
+            }
+            let mut aftermath = Aftermath::default();
+            let mut settled = Settled::Quiet;
+            let mut job = None;
+            if waiter.turn() != Turn::Go {
+                settled = self.settle(&mut control, &mut aftermath);
+                if settled == Settled::Startable && waiter.turn() != Turn::Go {
+                    job = self.take(&mut control, &mut aftermath);
+                }
+            }
+            let arrived = waiter.turn() == Turn::Go;
+            if arrived {
+                self.advance(&mut control, &mut aftermath);
+            } else if job.is_none() && settled == Settled::Quiet {
+                waiter.rejoin(&mut control);
+                control.link(me);
+            }
+            drop(control);
+            aftermath.follow(self);
+            match job {
+                // Also when the turn has come: the job has been taken.
+                Some(job) => finished = Some(self.run_one(job)),
+                None if arrived => return,
+                None if settled == Settled::Unwritten => yield_now(),
+                None => waiter.wait(&reason),
+            }
+        }
+    }
+
+    /// Drops all jobs that are pending now, and returns how many.
+    pub(super) fn concurrent_cancel_pending(&self) -> usize {
+        let _abort = AbortOnUnwind;
+        let waiter = Waiter::new();
+        let me = waiter.pointer();
+        let _ = self.push(Job::marker(Kind::Cancel, me.to_word()));
+        loop {
+            let mut control = self.control();
+            if waiter.turn() == Turn::Done {
+                drop(control);
+                self.knock();
+                return waiter.count();
+            }
+            if !control.walking {
+                control.walking = true;
+                drop(control);
+                self.walk_concurrent(Some(me), Loss::Dropped);
+                self.end_walk();
+            } else {
+                waiter.rejoin(&mut control);
+                self.register_canceller(&mut control, me);
+                drop(control);
+                waiter.wait(&Reason::Cancel(Arc::clone(self.label())));
+            }
+        }
+    }
+
+    fn end_walk(&self) {
+        let mut control = self.control();
+        control.walking = false;
+        let mut aftermath = Aftermath::default();
+        // Its marker came after this walk had looked: it walks by itself.
+        if let Some(canceller) = control.first_canceller() {
+            aftermath.wakes.push(canceller.tell(Turn::Help, 0, &mut control));
+        }
+        self.advance(&mut control, &mut aftermath);
+        drop(control);
+        aftermath.follow(self);
+    }
+
+    /// Drops pending jobs in place, up to a canceller's marker or to the end. The caller has set `walking`.
+    fn walk_concurrent(&self, until: Option<WaiterPointer>, loss: Loss) {
+        let mut count = 0;
+        let mut tries = 0;
+        let mut cursor = self.walker().cursor();
+        loop {
+            let mut walker = self.walker();
+            match walker.peek_at(&mut cursor) {
+                Peek::Empty => return,
+                Peek::Unwritten => {
+                    back_off(&mut tries);
+                    continue;
+                }
+                Peek::Ready(shape) => match shape.kind {
+                    Kind::Job | Kind::Barrier => {
+                        let job = walker.remove_at(cursor);
+                        count += 1;
+                        self.lose(job, loss);
+                    }
+                    Kind::Cancel => {
+                        let waiter = WaiterPointer::from_word(walker.pointer_at(cursor));
+                        drop(walker.remove_at(cursor));
+                        if let Some(waiter) = waiter {
+                            let mut control = self.control();
+                            let parker = self.complete(waiter, std::mem::take(&mut count), &mut control);
+                            drop(control);
+                            parker.unpark();
+                            if until == Some(waiter) {
+                                return;
+                            }
+                        }
+                    }
+                    Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
+                },
+            }
+            self.walker().advance(&mut cursor);
+        }
+    }
+
+    /// Drops everything that is pending, and goes on with the waiters.
+    pub(super) fn empty_out_concurrent(&self, loss: Loss) {
+        {
+            let mut control = self.control();
+            if control.walking {
+                return; // The other walker goes on to the end.
+            }
+            control.walking = true;
+        }
+        self.walk_concurrent(None, loss);
+        self.end_walk();
+    }
+
+    /// Changes how many jobs may run at the same time.
+    pub(super) fn set_width(&self, width: usize) {
+        let mut control = self.control();
+        control.width = width;
+        control.bounded = true;
+        let mut aftermath = Aftermath::default();
+        self.advance(&mut control, &mut aftermath);
+        drop(control);
+        aftermath.follow(self);
+    }
+}

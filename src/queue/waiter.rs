@@ -1,0 +1,226 @@
+//! What a thread leaves on its own stack: a [`Waiter`] while it stands in a lane's line, a [`Frame`] while it runs a
+//! lane's jobs.
+//!
+//! A waiter is reached by pointer, from its slot in the list and from the lane's control. Three rules keep the pointer
+//! good. Its state changes only under the control of the lane it stands at. Whoever stores a state that lets the thread
+//! go (`Drain`, `Help`, `Go`, `Done`) has cloned the parker before, and does not touch the waiter after. And between the
+//! push of its slot and the end of its wait nothing on the waiting thread may unwind; a guard turns that into an abort.
+#![allow(unsafe_code, reason = "waiters and frames live on their thread's stack and are reached by pointer")]
+
+use super::current;
+use super::lane::Control;
+use super::lane::Lane;
+use crate::sync::Arc;
+use crate::sync::AtomicU32;
+use crate::sync::AtomicUsize;
+use crate::sync::Ordering;
+use crate::sync::Parker;
+use crate::sync::Reason;
+use crate::sync::panicking;
+use crate::sync::park_while;
+use crate::sync::parker;
+use crate::sync::spin_loop;
+use std::ptr;
+use std::ptr::NonNull;
+
+/// What a waiter is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Turn {
+    /// Not yet.
+    Wait,
+    /// You hold the lane now: run what is ahead of you.
+    Drain,
+    /// You may run a job that is ahead of you.
+    Help,
+    /// It is your turn.
+    Go,
+    /// What you waited for has been done.
+    Done,
+}
+
+/// A thread that stands in a lane's line.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    turn: AtomicU32,
+    count: AtomicUsize,
+    parker: Arc<Parker>,
+}
+
+/// Spins before parking: a hand-over between running threads takes less than a microsecond.
+const SPINS: u32 = 40;
+
+impl Waiter {
+    /// A waiter of the calling thread.
+    pub(super) fn new() -> Self {
+        Self { turn: AtomicU32::new(Turn::Wait as u32), count: AtomicUsize::new(0), parker: parker() }
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        // Acquire, W1: what the granter did before it let this thread go.
+        match self.turn.load(Ordering::Acquire) {
+            0 => Turn::Wait,
+            1 => Turn::Drain,
+            2 => Turn::Help,
+            3 => Turn::Go,
+            _ => Turn::Done,
+        }
+    }
+
+    /// Stands in line again, after a turn that was not the last. The control is locked.
+    pub(super) fn rejoin(&self, _: &mut Control) {
+        self.turn.store(Turn::Wait as u32, Ordering::Relaxed); // The control's lock orders it.
+    }
+
+    /// What `Done` came with.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed) // Ordered by `turn`.
+    }
+
+    /// Blocks until the turn is something else than `Wait`.
+    pub(super) fn wait(&self, reason: &Reason) {
+        if !cfg!(any(concourse_loom, concourse_shuttle)) {
+            for _ in 0..SPINS {
+                if self.turn() != Turn::Wait {
+                    return;
+                }
+                spin_loop();
+            }
+        }
+        park_while(&self.parker, reason, None, || self.turn() == Turn::Wait);
+    }
+
+    pub(super) fn pointer(&self) -> WaiterPointer {
+        WaiterPointer(NonNull::from(self))
+    }
+}
+
+/// A waiter as its lane knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WaiterPointer(NonNull<Waiter>);
+
+// SAFETY: a waiter is only touched under its lane's control, see the module.
+unsafe impl Send for WaiterPointer {}
+
+impl WaiterPointer {
+    /// As the first word of a slot.
+    pub(super) fn to_word(self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+
+    /// From the first word of a slot. Nothing is followed here: a wrong word would be met by `tell`.
+    pub(super) fn from_word(word: *const ()) -> Option<Self> {
+        NonNull::new(word.cast_mut().cast()).map(Self)
+    }
+
+    /// Tells the waiter its turn, under the control of the lane where it stands. The returned parker must be unparked
+    /// once the control is unlocked.
+    #[must_use]
+    pub(super) fn tell(self, turn: Turn, count: usize, control: &mut Control) -> Arc<Parker> {
+        control.unlink(self);
+        // SAFETY: the thread leaves its wait only after a turn was stored under this control, and that is done once: a
+        // waiter that is told is in the line or in a slot of this lane, and both places are given up by telling it.
+        let waiter = unsafe { self.0.as_ref() };
+        let parker = Arc::clone(&waiter.parker);
+        waiter.count.store(count, Ordering::Relaxed);
+        // Release, W1. From here on the waiter's stack may be gone.
+        waiter.turn.store(turn as u32, Ordering::Release);
+        parker
+    }
+}
+
+/// Ends the process if the stack unwinds past it: somebody holds a pointer into it.
+pub(super) struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+/// How a thread holds a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Alone: a serial lane, or a barrier.
+    Exclusive,
+    /// Beside others, on a concurrent lane.
+    Shared,
+}
+
+/// One lane that the thread runs jobs of; frames nest.
+#[derive(Debug)]
+pub(super) struct Frame {
+    lane: *const Lane,
+    mode: Mode,
+    outer: *const Frame,
+}
+
+impl Frame {
+    /// Runs `f` with `lane` as the thread's current one.
+    #[inline]
+    pub(super) fn run<R>(lane: &Lane, mode: Mode, f: impl FnOnce() -> R) -> R {
+        struct Restore(*const Frame);
+        impl Drop for Restore {
+            #[inline]
+            fn drop(&mut self) {
+                current::replace_top(self.0);
+            }
+        }
+        let frame = Frame { lane, mode, outer: current::top() };
+        let _restore = Restore(current::replace_top(ptr::from_ref(&frame)));
+        f()
+    }
+
+    /// The thread's frames, newest first.
+    fn all() -> impl Iterator<Item = &'static Self> {
+        let mut next = current::top();
+        std::iter::from_fn(move || {
+            // SAFETY: a frame in the chain is on this thread's stack below us, and is taken out before it goes; the
+            // iterator does not leave this module, whose functions return before any frame ends.
+            let frame = unsafe { next.as_ref() }?;
+            next = frame.outer;
+            Some(frame)
+        })
+    }
+
+    /// How the thread holds `lane`, if it does; the strongest hold if there are several.
+    #[inline]
+    pub(super) fn hold_of(lane: &Lane) -> Option<Mode> {
+        let mut held = None;
+        for frame in Self::all().filter(|frame| ptr::eq(frame.lane, lane)) {
+            if frame.mode == Mode::Exclusive {
+                return Some(Mode::Exclusive);
+            }
+            held = Some(Mode::Shared);
+        }
+        held
+    }
+
+    /// The labels of the lanes that the thread holds, newest first.
+    pub(super) fn labels() -> Vec<Arc<str>> {
+        // SAFETY: whoever runs a lane's jobs keeps the lane alive.
+        Self::all().map(|frame| Arc::clone(unsafe { (*frame.lane).label() })).collect()
+    }
+
+    /// The newest lane.
+    pub(super) fn current() -> Option<Arc<Lane>> {
+        // SAFETY: as in `labels`.
+        Self::all().next().map(|frame| unsafe { (*frame.lane).to_arc() })
+    }
+}
+
+/// Spins on `attempt` for about ten microseconds: longer than a short job takes, shorter than a park and a wake.
+#[inline]
+pub(super) fn spin_for<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    const TRIES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 1 } else { 400 };
+    for tries in 1..=TRIES {
+        let found = attempt();
+        if found.is_some() || tries == TRIES {
+            return found;
+        }
+        spin_loop();
+    }
+    None
+}
