@@ -1,5 +1,7 @@
 //! What a queue knows of its runtime: where jobs go, which phase of life it is in, and who is told of losses.
 
+mod state;
+
 use crate::collections::BlockCache;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
@@ -8,11 +10,11 @@ use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::sync::Arc;
-use crate::sync::AtomicU32;
-use crate::sync::AtomicU64;
 use crate::sync::Mutex;
-use crate::sync::Ordering;
 use crate::sync::Weak;
+use state::Life;
+pub(crate) use state::Phase;
+use state::Tally;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
@@ -67,17 +69,6 @@ pub(crate) enum Loss {
     Rejected,
 }
 
-/// How far a runtime's life has come. It only goes forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Everything is accepted.
-    Open,
-    /// Nothing new is accepted; what was, runs.
-    Draining,
-    /// Nothing new is accepted; what has not started is dropped.
-    Cancelling,
-}
-
 /// A suspended queue, as a shutdown sees it.
 pub(crate) trait Suspended: Send + Sync {
     /// The queue's label, if jobs wait in it.
@@ -92,13 +83,13 @@ pub(crate) struct Engine {
     executor: Arc<dyn Executor>,
     pub(crate) blocks: BlockCache,
     event_loop: Mutex<Option<Arc<EventLoop>>>,
-    phase: AtomicU32,
+    life: Life,
     name: Arc<str>,
     hooks: Hooks,
     suspended: Mutex<BTreeMap<usize, Weak<dyn Suspended>>>,
-    panics: AtomicU64,
-    dropped: AtomicU64,
-    rejected: AtomicU64,
+    panics: Tally,
+    dropped: Tally,
+    rejected: Tally,
 }
 
 impl fmt::Debug for Engine {
@@ -113,13 +104,13 @@ impl Engine {
             executor,
             blocks: BlockCache::new(),
             event_loop: Mutex::new(None),
-            phase: AtomicU32::new(Phase::Open as u32),
+            life: Life::new(),
             name,
             hooks,
             suspended: Mutex::new(BTreeMap::new()),
-            panics: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
+            panics: Tally::new(),
+            dropped: Tally::new(),
+            rejected: Tally::new(),
         })
     }
 
@@ -144,18 +135,12 @@ impl Engine {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        // Acquire, L1: whoever sees a phase sees what was set up before it.
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Open,
-            1 => Phase::Draining,
-            _ => Phase::Cancelling,
-        }
+        self.life.phase()
     }
 
     /// Goes forward to `phase`; going back is ignored.
     pub(crate) fn advance_to(&self, phase: Phase) {
-        // Release, L1.
-        self.phase.fetch_max(phase as u32, Ordering::AcqRel);
+        self.life.advance_to(phase);
     }
 
     /// Takes note of a suspended queue, for the report of a shutdown.
@@ -175,7 +160,7 @@ impl Engine {
 
     /// Reports a contained panic and drops its payload.
     pub(crate) fn report_panic(&self, label: &str, panic: Panic, closure: &'static str) {
-        self.panics.fetch_add(1, Ordering::Relaxed); // A statistic.
+        self.panics.add_one();
         if let Some(hook) = &self.hooks.on_panic {
             let report = PanicReport { label, message: panic.message(), location: panic.location, closure };
             contained(|| hook(&report));
@@ -202,7 +187,7 @@ impl Engine {
             Loss::Dropped => (&self.dropped, &self.hooks.on_dropped),
             Loss::Rejected => (&self.rejected, &self.hooks.on_rejected),
         };
-        count.fetch_add(1, Ordering::Relaxed); // A statistic.
+        count.add_one();
         if let Some(hook) = hook {
             contained(|| hook(&LossReport { label, closure }));
         }
@@ -210,8 +195,7 @@ impl Engine {
 
     /// How many panics were contained, closures dropped and closures rejected so far.
     pub(crate) fn losses(&self) -> (u64, u64, u64) {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed); // Statistics.
-        (read(&self.panics), read(&self.dropped), read(&self.rejected))
+        (self.panics.get(), self.dropped.get(), self.rejected.get())
     }
 }
 
