@@ -6,6 +6,8 @@
 mod args;
 #[path = "../examples/progress_bar/digest.rs"]
 mod digest;
+#[path = "../examples/progress_bar/flow.rs"]
+mod flow;
 #[path = "../examples/progress_bar/hash.rs"]
 mod hash;
 #[path = "../examples/progress_bar/listing.rs"]
@@ -30,6 +32,8 @@ mod shelf;
 mod sums;
 #[path = "../examples/progress_bar/text.rs"]
 mod text;
+#[path = "../examples/progress_bar/threads.rs"]
+mod threads;
 #[path = "../examples/progress_bar/throttle.rs"]
 mod throttle;
 #[path = "../examples/progress_bar/walk.rs"]

@@ -19,9 +19,11 @@ use crate::report::Deliveries;
 use crate::report::Results;
 use crate::report::Summary;
 use concourse::Dispatch as _;
-use concourse::Pending;
 use concourse::Queue;
 use concourse::Source;
+use concourse::source::Add;
+use concourse::source::Or;
+use concourse::source::Pending;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +32,9 @@ use std::time::Instant;
 /// Where workers report. Clones report to the same screen.
 #[derive(Clone)]
 pub(crate) struct Meter {
-    bytes: Source<concourse::Add>,
-    files: Source<concourse::Add>,
-    flags: Source<concourse::Or>,
+    bytes: Source<Add>,
+    files: Source<Add>,
+    flags: Source<Or>,
     frames: Arc<Frames>,
 }
 
@@ -180,7 +182,11 @@ impl Frames {
         let frames = Arc::clone(self);
         self.ui.exec_async(move || frames.screen.lock().draw());
         let frames = Arc::clone(self);
-        self.ui.after(self.period, move || frames.end());
+        if self.ui.after(self.period, move || frames.end()).is_err() {
+            // The system has no timer for us. Better too many frames than a bar that stands still: this one is over.
+            screen.in_frame = false;
+            screen.held.clear();
+        }
     }
 
     /// Ends a frame. Another begins only if there is something new to show.

@@ -82,6 +82,14 @@ impl Output {
         }
     }
 
+    /// What must be removed if the program ends in the middle.
+    pub(crate) fn temporary(&self) -> Option<PathBuf> {
+        match self {
+            Self::Stdout(_) => None,
+            Self::Replacement(file) => Some(file.temporary.clone()),
+        }
+    }
+
     fn name(&self) -> &Path {
         match self {
             Self::Stdout(_) => Path::new("standard output"),
