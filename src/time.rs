@@ -44,7 +44,7 @@ pub enum Clock {
 
 /// An instant in nanoseconds from its clock's origin, or [`FOREVER`](Nanos::FOREVER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Nanos(pub(crate) u64);
+pub struct Nanos(pub(crate) u64);
 
 impl Nanos {
     /// The origin of the clock; nothing is earlier.

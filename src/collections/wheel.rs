@@ -169,6 +169,7 @@ impl<T> Wheel<T> {
     }
 
     /// How many entries are armed.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -79,7 +79,7 @@ pub(crate) trait Suspended: Send + Sync {
 }
 
 /// A runtime as its queues see it.
-pub(crate) struct Engine {
+pub struct Engine {
     executor: Arc<dyn Executor>,
     pub(crate) blocks: BlockCache,
     event_loop: Mutex<Option<Arc<EventLoop>>>,
@@ -130,6 +130,11 @@ impl Engine {
     }
 
     /// The event loop, if anybody has needed it.
+    pub(crate) fn running_event_loop(&self) -> Option<Arc<EventLoop>> {
+        self.event_loop.lock().clone()
+    }
+
+    /// The event loop, if anybody has needed it; the engine forgets it.
     pub(crate) fn take_event_loop(&self) -> Option<Arc<EventLoop>> {
         self.event_loop.lock().take()
     }

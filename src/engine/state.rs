@@ -39,7 +39,7 @@ impl Life {
 
     #[inline]
     pub(super) fn phase(&self) -> Phase {
-        // Acquire, L1: whoever sees a phase sees what was done before it began.
+        // Acquire, E5: whoever sees a phase sees what was done before it began.
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Open,
             1 => Phase::Draining,
@@ -49,7 +49,7 @@ impl Life {
 
     /// Goes forward to `phase`; going back is ignored.
     pub(super) fn advance_to(&self, phase: Phase) {
-        // Release, L1.
+        // Release, E5.
         self.0.fetch_max(phase as u32, Ordering::AcqRel);
     }
 }

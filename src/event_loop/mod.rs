@@ -80,7 +80,7 @@ use std::time::Duration;
 use timers::Timers;
 
 /// Where what happens in the loop is delivered: a queue, or a source.
-pub(crate) trait Sink: Send + Sync + 'static {
+pub trait Sink: Send + Sync + 'static {
     /// A timer's deadline `due` has passed. `job` is what was armed with it.
     ///
     /// Called on the loop thread, outside all locks. It must not block and must not run user code; dropping the job or

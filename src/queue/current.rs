@@ -1,4 +1,4 @@
-//! What the calling thread is running: the newest of its [`Frame`](super::waiter::Frame)s.
+//! What the calling thread is running: the newest of its [`Frame`]s.
 
 use super::waiter::Frame;
 use crate::sync::thread_local;

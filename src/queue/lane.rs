@@ -5,7 +5,7 @@
 //!
 //! While the list is not idle, exactly one *keeper* is responsible for it: a thread, which then has a [`Holder`], the
 //! pool, which has been sent a token, or nobody at all, because the lane is suspended and parked. A holder leaves only
-//! by declaring the list idle, by [`give`](Holder::give), or by a hand-over to the waiter at the front.
+//! by declaring the list idle, by [`give`](Lane::give), or by a hand-over to the waiter at the front.
 #![allow(unsafe_code, reason = "a holder is the proof that its thread may consume the list")]
 
 use super::state::Flag;

@@ -37,10 +37,10 @@ impl Gate {
     /// True if the drain must look at the control before its next job.
     ///
     /// It must ask after it has seen the job: then a job that was pushed after a suspension finds the gate shut, because
-    /// the job's publication (B3) carries the flag along.
+    /// the job's publication (E3) carries the flag along.
     #[inline]
     pub(super) fn is_shut(&self) -> bool {
-        // Relaxed: B3 orders the flag for jobs pushed after it; for others a suspension has no fixed instant.
+        // Relaxed: E3 orders the flag for jobs pushed after it; for others a suspension has no fixed instant.
         self.0.load(Ordering::Relaxed) != 0
     }
 
@@ -85,7 +85,7 @@ impl Told {
     }
 
     pub(super) fn turn(&self) -> Turn {
-        // Acquire, W1: what the teller did before.
+        // Acquire, E4: what the teller did before.
         match self.turn.load(Ordering::Acquire) {
             0 => Turn::Wait,
             1 => Turn::Drain,
@@ -103,7 +103,7 @@ impl Told {
     /// Lets the waiting thread go. It may be gone, and this word with it, when this returns.
     pub(super) fn tell(&self, turn: Turn, count: usize) {
         self.count.store(count, Ordering::Relaxed); // Ordered by `turn`.
-        // Release, W1: what the teller did before.
+        // Release, E4: what the teller did before.
         self.turn.store(turn as u32, Ordering::Release);
     }
 

@@ -29,9 +29,6 @@ pub(crate) trait Host: Send + Sync {
     fn now(&self) -> Instant {
         Instant::now()
     }
-
-    /// A place where a deterministic engine may run somebody else.
-    fn yield_point(&self) {}
 }
 
 thread_local! {
