@@ -26,7 +26,7 @@
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
-//! | an asynchronous call, awaited | [`wait_for`] | |
+//! | an asynchronous call, awaited | [`wait_for()`] | |
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
 //!
 //! # What is promised

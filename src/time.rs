@@ -65,7 +65,7 @@ impl Nanos {
     }
 
     /// How long `earlier` has passed at this instant; zero if it has not.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

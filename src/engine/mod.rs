@@ -17,6 +17,7 @@ pub(crate) use state::Phase;
 use state::Tally;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 
 /// A panic that a closure of a queue, a source or a timer raised, and that the runtime has contained.
@@ -63,9 +64,11 @@ impl fmt::Debug for Hooks {
 /// Why a closure is dropped instead of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It was accepted, and cancelled later.
-    Dropped,
-    /// It came after shutdown.
+    /// It was accepted, and cancelled later. Sources and lanes that stand in line keep their places.
+    Cancelled,
+    /// It was accepted, and the runtime ended before it ran. Nothing keeps its place.
+    Ended,
+    /// It came after shutdown. Sources and lanes that stand in line keep their places.
     Rejected,
 }
 
@@ -78,11 +81,29 @@ pub(crate) trait Suspended: Send + Sync {
     fn drop_pending(&self);
 }
 
+/// What has become of a runtime's event loop.
+enum LoopSlot {
+    /// Nobody has needed one yet.
+    Unneeded,
+    Running(Arc<EventLoop>),
+    /// It has been stopped, and no other is started: a queue may outlive its runtime.
+    Ended,
+}
+
+impl LoopSlot {
+    fn running(&self) -> Option<Arc<EventLoop>> {
+        match self {
+            Self::Running(event_loop) => Some(Arc::clone(event_loop)),
+            Self::Unneeded | Self::Ended => None,
+        }
+    }
+}
+
 /// A runtime as its queues see it.
 pub struct Engine {
     executor: Arc<dyn Executor>,
     pub(crate) blocks: BlockCache,
-    event_loop: Mutex<Option<Arc<EventLoop>>>,
+    event_loop: Mutex<LoopSlot>,
     life: Life,
     name: Arc<str>,
     hooks: Hooks,
@@ -103,7 +124,7 @@ impl Engine {
         Arc::new(Self {
             executor,
             blocks: BlockCache::new(),
-            event_loop: Mutex::new(None),
+            event_loop: Mutex::new(LoopSlot::Unneeded),
             life: Life::new(),
             name,
             hooks,
@@ -118,29 +139,40 @@ impl Engine {
         &*self.executor
     }
 
-    /// The event loop, started on first use.
-    pub(crate) fn event_loop(&self) -> Result<Arc<EventLoop>, TimerError> {
+    /// The event loop, started on first use; `None` once it has ended with the runtime.
+    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
         let mut slot = self.event_loop.lock();
-        if let Some(event_loop) = &*slot {
-            return Ok(Arc::clone(event_loop));
+        if let LoopSlot::Unneeded = *slot {
+            *slot = LoopSlot::Running(EventLoop::start(&format!("{}-events", self.name))?);
         }
-        let event_loop = EventLoop::start(&format!("{}-events", self.name))?;
-        *slot = Some(Arc::clone(&event_loop));
-        Ok(event_loop)
+        Ok(slot.running())
     }
 
-    /// The event loop, if anybody has needed it.
+    /// The event loop, if anybody has needed it and it has not ended.
     pub(crate) fn running_event_loop(&self) -> Option<Arc<EventLoop>> {
-        self.event_loop.lock().clone()
+        self.event_loop.lock().running()
     }
 
-    /// The event loop, if anybody has needed it; the engine forgets it.
-    pub(crate) fn take_event_loop(&self) -> Option<Arc<EventLoop>> {
-        self.event_loop.lock().take()
+    /// The event loop, if anybody has needed it, for the caller to stop. There will be no other.
+    pub(crate) fn end_event_loop(&self) -> Option<Arc<EventLoop>> {
+        match mem::replace(&mut *self.event_loop.lock(), LoopSlot::Ended) {
+            LoopSlot::Running(event_loop) => Some(event_loop),
+            LoopSlot::Unneeded | LoopSlot::Ended => None,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
         self.life.phase()
+    }
+
+    /// True if a queue takes a new job of this kind. A drain still serves sources and lanes that stand in line already.
+    #[inline]
+    pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
+        match self.phase() {
+            Phase::Open => true,
+            Phase::Draining => kind == job::Kind::Token,
+            Phase::Cancelling => false,
+        }
     }
 
     /// Goes forward to `phase`; going back is ignored.
@@ -182,14 +214,22 @@ impl Engine {
         }
     }
 
+    /// Drops a place in line that will never be served: its source or lane ends.
+    pub(crate) fn give_up(&self, label: &str, token: Job) {
+        let closure = token.type_name();
+        if let Err(panic) = job::contain(|| drop(token)) {
+            self.report_panic(label, panic, closure);
+        }
+    }
+
     /// Reports a closure that the pool has dropped unrun.
     pub(crate) fn note_lost(&self, label: &str, closure: &'static str) {
-        self.count_lost(label, closure, Loss::Dropped);
+        self.count_lost(label, closure, Loss::Ended);
     }
 
     fn count_lost(&self, label: &str, closure: &'static str, loss: Loss) {
         let (count, hook) = match loss {
-            Loss::Dropped => (&self.dropped, &self.hooks.on_dropped),
+            Loss::Cancelled | Loss::Ended => (&self.dropped, &self.hooks.on_dropped),
             Loss::Rejected => (&self.rejected, &self.hooks.on_rejected),
         };
         count.add_one();
@@ -231,5 +271,24 @@ impl Engine {
 pub(crate) fn contained(hook: impl FnOnce()) {
     if let Err(panic) = job::contain(hook) {
         panic.bury();
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_loop_that_has_ended_is_never_started_again() {
+        let needed = Engine::in_place();
+        let running = needed.event_loop().unwrap().expect("nothing has ended it");
+        assert!(Arc::ptr_eq(&running, &needed.event_loop().unwrap().unwrap()), "there is one");
+        needed.end_event_loop().unwrap().stop();
+        let unneeded = Engine::in_place();
+        assert!(unneeded.end_event_loop().is_none());
+        for engine in [needed, unneeded] {
+            assert!(engine.event_loop().unwrap().is_none());
+            assert!(engine.running_event_loop().is_none() && engine.end_event_loop().is_none());
+        }
     }
 }

@@ -181,7 +181,8 @@ impl Pool {
         self.crew.counts()
     }
 
-    fn is_own_thread(&self) -> bool {
+    /// True on a thread of this pool.
+    pub(crate) fn is_own_thread(&self) -> bool {
         current::with(&self.crew, |_| ()).is_some()
     }
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::ptr;
 
 thread_local! {
-    static TOP: Cell<*const Frame> = Cell::new(ptr::null());
+    static TOP: Cell<*const Frame> = const { Cell::new(ptr::null()) };
 }
 
 /// The newest frame, or null.

@@ -369,7 +369,7 @@ impl Drop for Lane {
         // ended, and is reported like everything that never runs.
         let left = dismantle(&mut self.producers.0.list, &mut self.front, &self.engine.blocks);
         for job in left {
-            self.lose(job, Loss::Dropped);
+            self.lose(job, Loss::Ended);
         }
     }
 }

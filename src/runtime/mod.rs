@@ -101,45 +101,47 @@ impl Runtime {
     ///
     /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
     /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
-    /// from a job of this runtime it does not wait for that job, and reports it as running. May be called again, with a
-    /// longer time for instance.
+    /// from a job of this runtime it waits for nothing, and reports that job as running. May be called again, with a longer
+    /// time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
+        // Before anything is refused, so that the event loop's thread never has a refused job to drop.
+        self.end_timers();
         self.engine.advance_to(match how {
             Shutdown::Drain => Phase::Draining,
             Shutdown::CancelPending => Phase::Cancelling,
         });
-        self.end_timers();
         if how == Shutdown::CancelPending {
             self.cancel_pending();
         }
+        if self.pool.is_own_thread() && how == Shutdown::Drain {
+            // The drain goes on once this job has returned; nobody can wait for it here.
+            return self.report(1);
+        }
         let calm = self.pool.quiesce(deadline);
         if !calm {
-            // Out of time, or called from a job: what has not started by now will not.
+            // Out of time: what has not started by now will not.
             self.engine.advance_to(Phase::Cancelling);
             self.cancel_pending();
         }
         let still_running = self.pool.stop(deadline.or_else(|| (!calm).then(now)));
+        self.report(if calm { still_running } else { still_running.max(1) })
+    }
+
+    fn report(&self, still_running: usize) -> Report {
         let suspended = self.engine.suspended();
-        let suspended: Vec<_> =
-            suspended.iter().filter_map(|queue| queue.holds_back()).map(|label| label.to_string()).collect();
+        let suspended: Vec<_> = suspended.iter().filter_map(|queue| Some(queue.holds_back()?.to_string())).collect();
         let (panics, dropped, rejected) = self.engine.losses();
-        Report {
-            complete: calm && still_running == 0 && suspended.is_empty(),
-            still_running: if calm { still_running } else { still_running.max(1) },
-            suspended,
-            dropped,
-            rejected,
-            panics,
-        }
+        let complete = still_running == 0 && suspended.is_empty();
+        Report { complete, still_running, suspended, dropped, rejected, panics }
     }
 
     fn end_timers(&self) {
-        let Some(event_loop) = self.engine.take_event_loop() else { return };
+        let Some(event_loop) = self.engine.end_event_loop() else { return };
         for armed in event_loop.stop() {
             if let Some(job) = armed.job {
-                self.engine.lose(armed.sink.label(), job, Loss::Dropped);
+                self.engine.lose(armed.sink.label(), job, Loss::Ended);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) trait Host: Send + Sync {
 }
 
 thread_local! {
-    static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
+    static HOST: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
 }
 
 /// The calling thread's host, if it has one.
