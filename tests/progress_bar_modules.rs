@@ -16,6 +16,8 @@ mod listing;
 mod meter;
 #[path = "../examples/progress_bar/output.rs"]
 mod output;
+#[path = "../examples/progress_bar/own_process.rs"]
+mod own_process;
 #[path = "../examples/progress_bar/printer.rs"]
 mod printer;
 #[path = "../examples/progress_bar/progress.rs"]

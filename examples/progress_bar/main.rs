@@ -25,6 +25,8 @@ mod hash;
 mod listing;
 mod meter;
 mod output;
+#[cfg(test)]
+mod own_process;
 mod printer;
 mod progress;
 mod render;

@@ -225,6 +225,7 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own_process::play;
     use crate::render::tests::Recording;
     use concourse::Runtime;
     use std::thread;
@@ -279,6 +280,24 @@ mod tests {
         assert_eq!(drawn.views.lock().len(), 1);
         meter.bytes(1);
         drawn.wait_for(|views| views.len() == 2);
+    }
+
+    #[test]
+    fn without_timers_each_delivery_is_drawn_at_once() {
+        // Room for the three standard streams and for one descriptor more, with which the program is loaded: the event
+        // loop needs several.
+        let Some(child) = play("meter::tests::without_timers_each_delivery_is_drawn_at_once", "ulimit -n 4") else {
+            let (runtime, meter, drawn) = meter(1);
+            assert!(runtime.serial("timer").after(Duration::ZERO, || ()).is_err());
+            for n in 1..=20 {
+                meter.bytes(1);
+                drawn.wait_for(|views| views.last().is_some_and(|view| view.bytes == n));
+            }
+            let summary = meter.finish(Results::default());
+            assert_eq!((summary.deliveries.calls, summary.deliveries.sum), (20, 20));
+            return;
+        };
+        assert!(child.status.success(), "{child:?}");
     }
 
     #[test]

@@ -39,3 +39,36 @@ fn give_up(report: &PanicReport<'_>, leftover: Option<&Path>) -> ! {
     }
     process::exit(PANICKED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own_process::play;
+    use crate::scratch::Scratch;
+    use concourse::Group;
+    use std::time::Duration;
+
+    #[test]
+    fn a_panic_in_a_job_ends_the_program_and_leaves_nothing_behind() {
+        let name = "threads::tests::a_panic_in_a_job_ends_the_program_and_leaves_nothing_behind";
+        let scratch = Scratch::new();
+        let leftover = scratch.file("leftover", b"half of it");
+        let variable = "PROGRESS_BAR_LEFTOVER";
+        let Some(child) = play(name, &format!("export {variable}='{}'", leftover.display())) else {
+            let leftover = std::env::var_os(variable).map(PathBuf::from);
+            let runtime = runtime(1, leftover).unwrap();
+            let hash = runtime.queue("hash").concurrent().width(1).build().unwrap();
+            hash.exec_async(|| panic!("the file is haunted"));
+            // Nobody ever leaves: what ends this in time is the end of the program.
+            let never = Group::new();
+            never.enter_raw();
+            assert!(never.wait_timeout(Duration::from_secs(60)).is_ok(), "the program goes on");
+            return;
+        };
+        let stderr = String::from_utf8_lossy(&child.stderr);
+        assert_eq!(child.status.code(), Some(PANICKED), "{stderr}");
+        let message = "progress_bar: a job of the queue \"hash\" panicked: the file is haunted\n";
+        assert!(stderr.contains(message), "{stderr}");
+        assert!(!leftover.exists());
+    }
+}
