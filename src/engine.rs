@@ -127,15 +127,19 @@ impl Engine {
         &*self.executor
     }
 
-    /// The event loop, started on first use.
-    pub(crate) fn event_loop(&self) -> Result<Arc<EventLoop>, TimerError> {
+    /// The event loop, started on first use; `None` once the runtime ends.
+    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
         let mut slot = self.event_loop.lock();
         if let Some(event_loop) = &*slot {
-            return Ok(Arc::clone(event_loop));
+            return Ok(Some(Arc::clone(event_loop)));
+        }
+        // Under the lock: a shutdown changes the phase before it takes the loop, so none is started after that.
+        if self.phase() != Phase::Open {
+            return Ok(None);
         }
         let event_loop = EventLoop::start(&format!("{}-events", self.name))?;
         *slot = Some(Arc::clone(&event_loop));
-        Ok(event_loop)
+        Ok(Some(event_loop))
     }
 
     /// The event loop, if anybody has needed it.

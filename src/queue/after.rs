@@ -34,7 +34,10 @@ impl fmt::Debug for After {
 
 impl After {
     pub(super) fn arm(queue: &impl Accept, delay: Duration, job: Job) -> Result<Self, TimerError> {
-        let event_loop = queue.engine().event_loop()?;
+        let Some(event_loop) = queue.engine().event_loop()? else {
+            queue.engine().lose(queue.label(), job, Loss::Rejected);
+            return Ok(Self { event_loop: Weak::new(), key: None });
+        };
         let due = time::now(Clock::Monotonic).after(delay);
         let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
         let key = match armed {

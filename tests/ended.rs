@@ -1,0 +1,25 @@
+//! What queues do once their runtime has ended.
+
+use concourse::Dispatch;
+use concourse::Runtime;
+use concourse::Shutdown;
+use std::fs;
+use std::time::Duration;
+
+/// The names of the process's threads that belong to the runtime of this name.
+fn threads_of(runtime: &str) -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.starts_with(runtime)).collect()
+}
+
+#[test]
+fn a_timer_is_rejected_and_starts_no_thread() {
+    let runtime = Runtime::builder().name("over").threads(1).build().unwrap();
+    let queue = runtime.serial("queue");
+    let _ = runtime.shutdown(Shutdown::Drain);
+    let late = queue.after(Duration::from_millis(1), || unreachable!()).unwrap();
+    assert!(!late.cancel());
+    assert_eq!(threads_of("over"), [""; 0]);
+    assert_eq!(runtime.shutdown(Shutdown::Drain).rejected, 1);
+}
