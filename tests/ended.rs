@@ -4,6 +4,8 @@ use concourse::Dispatch;
 use concourse::Runtime;
 use concourse::Shutdown;
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// The names of the process's threads that belong to the runtime of this name.
@@ -22,4 +24,32 @@ fn a_timer_is_rejected_and_starts_no_thread() {
     assert!(!late.cancel());
     assert_eq!(threads_of("over"), [""; 0]);
     assert_eq!(runtime.shutdown(Shutdown::Drain).rejected, 1);
+}
+
+#[test]
+fn a_cancelling_shutdown_starts_no_further_job_of_a_running_drain() {
+    for concurrent in [false, true] {
+        let runtime = Runtime::builder().threads(2).build().unwrap();
+        let queue = if concurrent {
+            runtime.queue("one by one").concurrent().width(1).build().unwrap()
+        } else {
+            runtime.serial("serial")
+        };
+        let (started, start) = mpsc::channel();
+        let probe = queue.clone();
+        queue.exec_async(move || {
+            started.send(()).unwrap();
+            // Until the shutdown has begun.
+            while probe.try_exec_async(|| ()).is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        start.recv().unwrap();
+        for _ in 0..10 {
+            queue.exec_async(|| panic!("it started after the cancellation"));
+        }
+        let report = runtime.shutdown(Shutdown::CancelPending);
+        assert_eq!((report.complete, report.panics), (true, 0));
+        assert!(report.dropped >= 10);
+    }
 }

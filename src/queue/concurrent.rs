@@ -220,6 +220,10 @@ impl Lane {
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
             }
+            if self.engine.phase() == Phase::Cancelling {
+                drop(control);
+                return self.abandon_concurrent();
+            }
             let mut aftermath = Aftermath::default();
             let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
             let Some(job) = job else {
