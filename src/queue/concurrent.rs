@@ -16,6 +16,7 @@ use super::waiter::without_unwinding;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
+use crate::engine::Phase;
 use crate::job;
 use crate::job::Job;
 use crate::job::Kind;
@@ -219,6 +220,10 @@ impl Lane {
             let mut control = self.control();
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
+            }
+            if self.engine.phase() == Phase::Cancelling {
+                drop(control);
+                return self.abandon_concurrent();
             }
             let mut aftermath = Aftermath::default();
             let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };

@@ -187,7 +187,8 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    if left.get() == 0 {
+                    // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
+                    if left.get() == 0 || me.is_none() && self.engine.phase() == Phase::Cancelling {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
