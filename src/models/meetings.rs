@@ -89,6 +89,30 @@ fn a_reader_gets_its_turn_between_two_cancellers() {
 }
 
 #[test]
+fn the_last_handle_sees_what_was_pushed_through_the_one_before() {
+    for build in [Fixture::serial, Fixture::concurrent] {
+        explore(2, move || {
+            let fixture = build();
+            let queue = fixture.queue();
+            fixture.drop_queue();
+            queue.suspend().unwrap();
+            queue.exec_async(fixture.reader());
+            let (other, reader) = (queue.clone(), fixture.reader());
+            let pusher = fixture.thread(move |_| {
+                other.exec_async(reader);
+                drop(other);
+            });
+            drop(queue);
+            while fixture.tokens.run_one() {}
+            pusher.join().unwrap();
+            while fixture.tokens.run_one() {}
+            let (panics, dropped, _) = fixture.engine.losses();
+            assert_eq!((panics, fixture.ran(), dropped), (0, 0, 2));
+        });
+    }
+}
+
+#[test]
 fn a_sync_call_runs_while_the_runtime_ends() {
     explore(2, || {
         let fixture = Fixture::serial();
