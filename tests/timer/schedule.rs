@@ -92,7 +92,7 @@ fn times_that_pass_while_the_handler_runs_come_in_one_call() {
     let (record, slow) = (Record::new(now(), millis(2)), millis(9));
     let timer = record.timer(&runtime.serial("main"), move |_| thread::sleep(slow));
     wait_until(|| record.calls() >= 10);
-    assert!(record.fires() >= 1 + 9 * 4, "{}", record.fires());
+    assert!(record.fires() > 9 * 4, "four and more for each call but the first: {}", record.fires());
     drop(timer);
     finish(&runtime);
 }
