@@ -94,10 +94,10 @@ fn step(queue: &Queue, ledger: &Arc<Ledger>, dice: &mut Dice, serial: bool) {
             queue.exec_async(move || entry.run(serial));
             drop(guard);
         }
-        33..35 => drop(queue.cancel_pending()),
+        33..35 => _ = queue.cancel_pending(),
         35 => {
             let inner = queue.clone();
-            queue.exec_async(move || drop(inner.cancel_pending()));
+            queue.exec_async(move || _ = inner.cancel_pending());
         }
         36 => {
             let (inner, entry) = (queue.clone(), Entry::new(ledger));

@@ -205,7 +205,8 @@ impl Executor for Pool {
     }
 
     fn is_quiet(&self) -> bool {
-        current::with(&self.crew, worker::Worker::is_idle).unwrap_or(false)
+        // After the end nothing will come: whoever runs a drain then goes on.
+        current::with(&self.crew, worker::Worker::is_idle).unwrap_or_else(|| self.crew.roster.state.read().is_stopped())
     }
 }
 
