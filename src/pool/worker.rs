@@ -112,12 +112,15 @@ impl Worker {
         while let Some(job) = worker.deque.pop() {
             crew.put_back(job);
         }
+        // As after any push: if the pool has stopped, nobody else may look any more.
+        if crew.roster.state.settle().is_stopped() {
+            crew.discard();
+        }
         if let Some(worker) = Rc::into_inner(worker) {
             crew.slots[slot].move_out(worker.deque);
         }
         crew.occupied.remove(slot);
-        let (_, errand) = crew.roster.leave(|| crew.is_work_visible());
-        crew.run(errand);
+        crew.run(crew.roster.leave(|| crew.is_work_visible()));
         crew.note_calm();
     }
 
@@ -133,16 +136,15 @@ impl Worker {
     fn arrive(&self) -> Option<Job> {
         if self.crew.config.on_thread_start.is_some() {
             // The hook may take its time or wait for a job: meanwhile nobody may count on this thread's search.
-            let errand = self.crew.roster.found(|| self.crew.is_work_visible());
-            self.crew.run(errand);
+            self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
             self.crew.call_hook(self.crew.config.on_thread_start.as_ref(), "on_thread_start");
-            return self.next();
+            return self.next_with_care();
         }
         let job = self.forage().or_else(|| {
             self.crew.roster.state.give_up();
             self.doze()
         })?;
-        self.admit(job).or_else(|| self.next())
+        self.admit(job).or_else(|| self.next_with_care())
     }
 
     /// Runs `job` and all that follow, until the worker is to go.
@@ -150,7 +152,10 @@ impl Worker {
         let mut first = Some(job);
         // One containment around a run of jobs: entered again after each panic.
         while let Err(panic) = job::contain(|| {
-            while let Some(job) = first.take().or_else(|| self.next()) {
+            if let Some(job) = first.take() {
+                self.run(job);
+            }
+            while let Some(job) = self.next() {
                 self.run(job);
             }
         }) {
@@ -170,7 +175,7 @@ impl Worker {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&self, job: Job) {
         self.running.set(Some(job.shape()));
         self.place().pace.step();
@@ -183,7 +188,23 @@ impl Worker {
     }
 
     /// The next job, however long it takes; `None` if the worker is to go, counted as running.
+    #[inline(always)]
     fn next(&self) -> Option<Job> {
+        let now = self.crew.roster.state.read();
+        let looks = self.looks.get();
+        if now.is_plain() && looks > 1 {
+            self.looks.set(looks - 1);
+            if let Some(job) = self.deque.pop() {
+                self.end_quiet();
+                return Some(job);
+            }
+        }
+        self.next_with_care()
+    }
+
+    /// As [`Worker::next`], for all that is not every time.
+    #[inline(never)]
+    fn next_with_care(&self) -> Option<Job> {
         loop {
             let now = self.crew.roster.state.read();
             if now.is_stopped() {
@@ -203,12 +224,17 @@ impl Worker {
         }
     }
 
-    /// Drops a job that is cancelled, and tells others of a quiet job before another one starts.
-    #[inline]
-    fn admit(&self, job: Job) -> Option<Job> {
+    /// Tells others of a quiet job that is still there, before another one starts.
+    #[inline(always)]
+    fn end_quiet(&self) {
         if self.has_quiet_job.replace(false) && !self.deque.is_empty() {
             self.crew.notify();
         }
+    }
+
+    /// What comes between finding a job and running it; a cancelled one is dropped instead.
+    fn admit(&self, job: Job) -> Option<Job> {
+        self.end_quiet();
         if job.shape().kind == Kind::Job && self.crew.roster.state.read().is_cancelled() {
             self.crew.drop_job(job);
             return None;
@@ -273,8 +299,7 @@ impl Worker {
             }
             let job = self.deque.pop().or_else(|| self.outside()).or_else(|| self.steal());
             if job.is_some() {
-                let errand = self.crew.roster.found(|| self.crew.is_work_visible());
-                self.crew.run(errand);
+                self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
                 return job;
             }
         }
@@ -285,8 +310,7 @@ impl Worker {
     fn doze(&self) -> Option<Job> {
         while self.sleep() {
             if self.crew.roster.state.read().is_stopped() {
-                let errand = self.crew.roster.found(|| false);
-                self.crew.run(errand);
+                self.crew.run(self.crew.roster.found(|| false));
                 return None;
             }
             if let Some(job) = self.forage() {
@@ -303,7 +327,9 @@ impl Worker {
         let (crew, bell) = (&self.crew, &self.place().bell);
         match crew.roster.enter(self.slot, || crew.is_work_visible()) {
             Rest::Up => return true,
-            Rest::Watch => drop(crew.watch()),
+            Rest::Watch => {
+                crew.watch();
+            }
             Rest::Sleep => {}
         }
         crew.note_calm();
@@ -355,8 +381,7 @@ impl Worker {
         self.waits.set(waits + 1);
         if waits == 0 {
             *self.place().reason.lock() = Some(reason.clone());
-            let errand = self.crew.roster.block(|| self.crew.is_work_visible());
-            self.crew.run(errand);
+            self.crew.run(self.crew.roster.block(|| self.crew.is_work_visible()));
         }
     }
 
