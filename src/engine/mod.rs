@@ -10,6 +10,7 @@ use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::sync::Arc;
+use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::Weak;
 use state::Life;
@@ -102,7 +103,8 @@ impl LoopSlot {
 /// A runtime as its queues see it.
 pub struct Engine {
     executor: Arc<dyn Executor>,
-    pub(crate) blocks: BlockCache,
+    /// On a line of its own: it is written for every block, what stands beside it is read for every job.
+    pub(crate) blocks: Line<BlockCache>,
     event_loop: Mutex<LoopSlot>,
     life: Life,
     name: Arc<str>,
@@ -123,7 +125,7 @@ impl Engine {
     pub(crate) fn new(name: Arc<str>, executor: Arc<dyn Executor>, hooks: Hooks) -> Arc<Self> {
         Arc::new(Self {
             executor,
-            blocks: BlockCache::new(),
+            blocks: Line(BlockCache::new()),
             event_loop: Mutex::new(LoopSlot::Unneeded),
             life: Life::new(),
             name,

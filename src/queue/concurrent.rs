@@ -247,7 +247,7 @@ impl Lane {
 
     /// Starts a sync body in place, if nothing is ahead of it.
     fn enter(&self, kind: Kind) -> bool {
-        if self.gate.is_shut() || !self.is_idle() {
+        if self.gate().is_shut() || !self.is_idle() {
             return false;
         }
         let mut control = self.control();

@@ -115,11 +115,17 @@ struct Producers {
     handles: Handles,
 }
 
-/// The object behind a queue.
+/// What the drain touches for every job: its own cache line too.
+struct Drain {
+    front: Front,
+    gate: Gate,
+}
+
+/// The object behind a queue. What both sides read for every job stands apart from what either of them writes.
+#[repr(C)]
 pub(crate) struct Lane {
     producers: Line<Producers>,
-    front: Front,
-    pub(super) gate: Gate,
+    drain: Line<Drain>,
     kind: Kind,
     qos: Qos,
     pub(super) engine: Arc<Engine>,
@@ -143,8 +149,7 @@ impl Lane {
         };
         let lane = Arc::new(Self {
             producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
-            front: Front::new(),
-            gate: Gate::new(),
+            drain: Line(Drain { front: Front::new(), gate: Gate::new() }),
             kind,
             qos,
             engine,
@@ -191,6 +196,11 @@ impl Lane {
         }
     }
 
+    #[inline]
+    pub(super) fn gate(&self) -> &Gate {
+        &self.drain.gate
+    }
+
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock()
     }
@@ -218,7 +228,7 @@ impl Lane {
         let position = self.producers.list.try_hold()?;
         let mut hold = Holder(self);
         let empty = hold.consumer().is_at(position);
-        Some(if empty && !self.gate.is_shut() { Acquired::Free(hold) } else { Acquired::Held(hold) })
+        Some(if empty && !self.gate().is_shut() { Acquired::Free(hold) } else { Acquired::Held(hold) })
     }
 
     /// The list of a concurrent lane, which is consumed under the control.
@@ -226,14 +236,14 @@ impl Lane {
         assert!(self.is_concurrent(), "a serial lane is consumed by its holder");
         // SAFETY: the control's lock makes its owner the only consumer; `walk` is excluded by `walking`, which every
         // user of this tests.
-        unsafe { self.producers.list.consumer(&self.front, &self.engine.blocks) }
+        unsafe { self.producers.list.consumer(&self.drain.front, &self.engine.blocks) }
     }
 
     /// The list of a concurrent lane, for the thread that has set `walking`.
     pub(super) fn walker(&self) -> Consumer<'_> {
         assert!(self.is_concurrent(), "a serial lane is walked by its holder");
         // SAFETY: nobody else consumes while `walking` is set.
-        unsafe { self.producers.list.consumer(&self.front, &self.engine.blocks) }
+        unsafe { self.producers.list.consumer(&self.drain.front, &self.engine.blocks) }
     }
 
     // Keepers.
@@ -284,14 +294,14 @@ impl Lane {
     pub(super) fn register_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
         control.cancellers.push(canceller);
         control.link(canceller);
-        self.gate.set(Flag::Cancel, true);
+        self.gate().set(Flag::Cancel, true);
     }
 
     /// Undoes `register_canceller`, if it has been done.
     pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
         control.cancellers.retain(|other| *other != canceller);
         if control.cancellers.is_empty() {
-            self.gate.set(Flag::Cancel, false);
+            self.gate().set(Flag::Cancel, false);
         }
     }
 
@@ -312,7 +322,7 @@ impl Lane {
         };
         control.suspends = suspends;
         if suspends == 1 {
-            self.gate.set(Flag::Suspended, true);
+            self.gate().set(Flag::Suspended, true);
             let weak: Weak<dyn Suspended> = Arc::downgrade(&self.to_arc()) as Weak<dyn Suspended>;
             self.engine.note_suspended(self.id(), weak);
         }
@@ -340,7 +350,7 @@ impl Lane {
     }
 
     fn open_gate(&self) {
-        self.gate.set(Flag::Suspended, false);
+        self.gate().set(Flag::Suspended, false);
         self.engine.forget_suspended(self.id());
     }
 
@@ -374,7 +384,7 @@ impl Drop for Lane {
         }
         // A lane with a keeper is not dropped: the keeper has a reference. What is left here was parked when the runtime
         // ended, and is reported like everything that never runs.
-        let left = dismantle(&mut self.producers.0.list, &mut self.front, &self.engine.blocks);
+        let left = dismantle(&mut self.producers.0.list, &mut self.drain.0.front, &self.engine.blocks);
         for job in left {
             self.lose(job, Loss::Ended);
         }
@@ -431,7 +441,7 @@ impl<'a> Holder<'a> {
     pub(super) fn consumer(&mut self) -> Consumer<'_> {
         // SAFETY: holders are made by the transitions of this file only, one for each period in which the list is not
         // idle, and are consumed when the duty passes on.
-        unsafe { self.0.producers.list.consumer(&self.0.front, &self.0.engine.blocks) }
+        unsafe { self.0.producers.list.consumer(&self.0.drain.front, &self.0.engine.blocks) }
     }
 
     /// Declares the lane idle. Gives the hold back if something has been pushed.

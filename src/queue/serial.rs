@@ -31,6 +31,9 @@ use std::cell::Cell;
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
 
+/// Looks at a claimed slot before the tail is read again.
+const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else { 16 };
+
 /// How a drain ended.
 #[must_use]
 enum Drained<'a> {
@@ -166,6 +169,13 @@ impl Lane {
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
                 Peek::Unwritten => {
+                    // Not by `peek`, which reads the tail: the pusher needs that line.
+                    for _ in 0..GLANCES {
+                        if consumer.is_ready() {
+                            break;
+                        }
+                        spin_loop();
+                    }
                     back_off(&mut tries);
                     continue;
                 }
@@ -179,7 +189,7 @@ impl Lane {
                     continue;
                 }
             };
-            if self.gate.is_shut() {
+            if self.gate().is_shut() {
                 if self.stop(hold) {
                     return Stop::Parked;
                 }
@@ -226,11 +236,11 @@ impl Lane {
         if cfg!(any(concourse_loom, concourse_shuttle)) || !self.engine.executor().is_quiet() {
             return;
         }
-        for _ in 0..16 {
-            for _ in 0..4 {
+        for _ in 0..4 {
+            for _ in 0..16 {
                 spin_loop();
             }
-            if !matches!(hold.consumer().peek(), Peek::Empty) {
+            if hold.consumer().is_ready() {
                 return;
             }
         }
@@ -347,12 +357,12 @@ impl Lane {
                 }
             }
         }
-        let hold = match spin_for(|| if self.gate.is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten()
-        {
-            Some(Acquired::Free(hold)) => hold,
-            Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-            None => without_unwinding(|| self.stand_in_line(None)),
-        };
+        let hold =
+            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
+                Some(Acquired::Free(hold)) => hold,
+                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
+                None => without_unwinding(|| self.stand_in_line(None)),
+            };
         let _release = Release(Some(hold));
         Frame::run(self, Mode::Exclusive, f)
     }

@@ -283,6 +283,15 @@ impl Consumer<'_> {
         self.look(front)
     }
 
+    /// True if a job stands at the front. Looks at its slot only, so that a pusher keeps the tail to itself; at the end
+    /// of a block the next one must be looked for with `peek`.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        let front = self.front.get();
+        // SAFETY: as in `cross`. Relaxed: `peek` acquires.
+        front.index < CAPACITY && unsafe { !(*front.block).slots[front.index].shape.load(Ordering::Relaxed).is_null() }
+    }
+
     /// Takes the job that `peek` found ready and moves on.
     #[inline]
     pub(crate) fn take(&mut self) -> Job {
