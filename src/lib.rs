@@ -1,4 +1,43 @@
-//! Grand Central Dispatch for Rust.
+//! Grand Central Dispatch for Rust: dispatch queues, coalescing sources, timers, groups and semaphores.
+//!
+//! State that several threads need is given to a [`Queue`], and what uses it is submitted there: one job at a time, in
+//! order, without a lock in sight. Many small events become few handler calls through a [`Source`].
+//!
+//! ```
+//! use concourse::{Group, Queue, Source};
+//!
+//! let screen = Queue::serial("com.example.screen");
+//! let work = Queue::concurrent("com.example.work");
+//!
+//! let progress = Source::add(&screen).on_event(|bytes: u64| println!("{bytes} more bytes")).activate();
+//! let group = Group::new();
+//! for _ in 0..1_000 {
+//!     let progress = progress.clone();
+//!     group.exec_async(&work, move || progress.merge(4_096));
+//! }
+//! group.wait();
+//! ```
+//!
+//! | what | type | in libdispatch |
+//! |---|---|---|
+//! | one job at a time, or many with barriers | [`Queue`] | `dispatch_queue_t` |
+//! | the threads themselves | [`GlobalQueue`] | `dispatch_get_global_queue` |
+//! | a job later | [`Dispatch::after`] | `dispatch_after` |
+//! | many events, few calls | [`Source`] | `dispatch_source_t` |
+//! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
+//! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
+//! | an asynchronous call, awaited | [`wait_for()`] | |
+//! | threads, limits, hooks, an orderly end | [`Runtime`] | |
+//!
+//! # What is promised
+//!
+//! - Every closure that is accepted runs once, or is reported as dropped; every merge is delivered once.
+//! - A sync call onto a queue that the thread already holds is an error that names the queues, never a hang. When all
+//!   threads are blocked while jobs are queued, that is reported.
+//! - Resuming too often, dropping something suspended or in use are typed errors or defined outcomes, never a trap.
+//! - There are never more threads than [`RuntimeBuilder::max_threads`], and blocking in a job does not starve queues.
+//! - A panic in a closure stays there. No thread, permit, queue or count is lost with it.
+//! - With nothing to do, nothing wakes up. The steady state of [`Queue::exec_async`] allocates nothing.
 
 // 0 machine
 mod sync;
@@ -34,7 +73,10 @@ pub use group::{Group, Membership};
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
-pub use runtime::{Report, Runtime, RuntimeBuilder, Shutdown, StallReport, TimedShutdown, WaitingThread, blocking};
+pub use runtime::{
+    Report, Runtime, RuntimeBuilder, Shutdown, SpawnFailure, StallReport, Statistics, TimedShutdown, WaitingThread,
+    blocking,
+};
 pub use semaphore::{Permit, Semaphore};
 pub use source::Source;
 pub use time::{Clock, Deadline};

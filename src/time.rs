@@ -44,7 +44,7 @@ pub enum Clock {
 
 /// An instant in nanoseconds from its clock's origin, or [`FOREVER`](Nanos::FOREVER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Nanos(pub(crate) u64);
+pub struct Nanos(pub(crate) u64);
 
 impl Nanos {
     /// The origin of the clock; nothing is earlier.
@@ -65,7 +65,7 @@ impl Nanos {
     }
 
     /// How long `earlier` has passed at this instant; zero if it has not.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

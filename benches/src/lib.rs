@@ -21,6 +21,15 @@ pub fn checked(expected: u64, run: impl FnOnce() -> u64) -> Duration {
     time
 }
 
+/// Runs `work` on `threads` threads at once, each with its own number, and returns the sum of what they return.
+pub fn on_threads(threads: usize, work: impl Fn(usize) -> u64 + Sync) -> u64 {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the work does not panic")).sum()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -169,6 +169,7 @@ impl<T> Wheel<T> {
     }
 
     /// How many entries are armed.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -222,8 +223,8 @@ impl<T> Wheel<T> {
 
     /// Moves the next entries whose deadlines are not after `now` to `expired`, in order; nothing if there are none.
     ///
-    /// One call delivers at most one slot's width of time, so whoever calls under a lock gives others a turn between
-    /// two calls.
+    /// One call delivers at most one slot's width of time, besides what was overdue when it was armed, so whoever calls
+    /// under a lock gives others a turn between two calls.
     pub(crate) fn expire(&mut self, now: u64, expired: &mut Vec<Expired<T>>) {
         // Never is never, even at the end of time.
         let now = now.min(NEVER - 1);

@@ -53,6 +53,7 @@
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
 //! tokens from there on.
 
+mod state;
 mod timers;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
@@ -61,11 +62,8 @@ mod tests;
 use crate::error::TimerError;
 use crate::job::Job;
 use crate::sync::Arc;
-use crate::sync::AtomicBool;
-use crate::sync::AtomicU64;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
-use crate::sync::Ordering;
 use crate::sync::ThreadBuilder;
 use crate::sync::current_thread;
 use crate::time::Clock;
@@ -75,13 +73,14 @@ use mio::Poll;
 use mio::Token;
 use mio::Waker;
 use rustix::io::Errno;
+use state::State;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 use timers::Timers;
 
 /// Where what happens in the loop is delivered: a queue, or a source.
-pub(crate) trait Sink: Send + Sync + 'static {
+pub trait Sink: Send + Sync + 'static {
     /// A timer's deadline `due` has passed. `job` is what was armed with it.
     ///
     /// Called on the loop thread, outside all locks. It must not block and must not run user code; dropping the job or
@@ -119,8 +118,7 @@ const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
     waker: Waker,
-    stopping: AtomicBool,
-    wakeups: AtomicU64,
+    state: State,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -140,8 +138,7 @@ impl EventLoop {
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
             waker,
-            stopping: AtomicBool::new(false),
-            wakeups: AtomicU64::new(0),
+            state: State::new(),
             thread: Mutex::new(None),
         });
         let of_thread = Arc::clone(&event_loop);
@@ -184,8 +181,7 @@ impl EventLoop {
     /// ends after the timers that it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
-        // Release: pairs with the loop thread's Acquire, so that it sees the closed wheels.
-        self.stopping.store(true, Ordering::Release);
+        self.state.stop();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
@@ -200,8 +196,7 @@ impl EventLoop {
 
     /// How often the loop thread has been woken.
     pub(crate) fn wakeups(&self) -> u64 {
-        // Relaxed: a statistic.
-        self.wakeups.load(Ordering::Relaxed)
+        self.state.wakeups()
     }
 
     /// How many wake-ups leeway has saved: distinct deadlines that were served by a later one's wake-up.
@@ -221,16 +216,14 @@ impl EventLoop {
     fn run(&self, mut poll: Poll) {
         let mut events = Events::with_capacity(64);
         let mut batch = Vec::new();
-        // Acquire: pairs with `stop`'s Release.
-        while !self.stopping.load(Ordering::Acquire) {
+        while !self.state.is_stopping() {
             match poll.poll(&mut events, None) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Somebody closed a descriptor that is not theirs: nothing can be waited for any more.
                 Err(_) => break,
             }
-            // Relaxed: a statistic, written by this thread only.
-            self.wakeups.fetch_add(1, Ordering::Relaxed);
+            self.state.wake_up();
             for event in &events {
                 if let Some(timers) = event.token().0.checked_sub(FIRST_CLOCK).and_then(|place| self.timers.get(place))
                 {

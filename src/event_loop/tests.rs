@@ -2,6 +2,7 @@ use super::Armed;
 use super::EventLoop;
 use super::Sink;
 use super::TimerKey;
+use super::timers::TURN;
 use super::unavailable;
 use crate::error::TimerError;
 use crate::job::Job;
@@ -11,6 +12,7 @@ use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Ordering;
+use crate::sync::ThreadBuilder;
 use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
@@ -157,9 +159,11 @@ fn leeway_makes_many_wakeups_one() {
 fn leeway_does_not_delay_a_timer_that_is_alone() {
     let event_loop = start();
     let sink = Recorder::new(Clock::Monotonic);
-    event_loop.arm_in(10 * MS, HOUR, &sink);
-    sink.wait_for(1);
-    assert_eq!(event_loop.wakeups_saved(), 0);
+    for (count, leeway) in [(1, HOUR), (2, Duration::MAX)] {
+        event_loop.arm_in(10 * MS, leeway, &sink);
+        sink.wait_for(count);
+    }
+    assert_eq!((event_loop.wakeups(), event_loop.wakeups_saved()), (2, 0));
 }
 
 #[test]
@@ -209,35 +213,33 @@ fn every_timer_fires_or_is_cancelled_exactly_once() {
     let event_loop = start();
     let sink = Recorder::new(Clock::Monotonic);
     let ran: Arc<Vec<AtomicU32>> = Arc::new((0..THREADS * TIMERS).map(|_| AtomicU32::new(0)).collect());
-    let cancelled: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| {
-                let (event_loop, sink, ran) = (&event_loop, &sink, &ran);
-                scope.spawn(move || {
-                    let mut cancelled = 0;
-                    let mut keys = Vec::new();
-                    for n in 0..TIMERS {
-                        let (ran, name) = (Arc::clone(ran), thread * TIMERS + n);
-                        let job = Job::new(move || {
-                            ran[name].fetch_add(1, Ordering::Relaxed);
-                        });
-                        let due = now(Clock::Monotonic).after(Duration::from_micros((n * 7_919 % 300) as u64));
-                        let leeway = Duration::from_micros((n % 3 * 50) as u64);
-                        keys.push(
-                            event_loop.arm(Clock::Monotonic, due, leeway, sink.clone(), Some(job)).expect("armed"),
-                        );
-                        if n % 2 == 0 {
-                            let key = keys[n * 31 % keys.len()];
-                            cancelled += usize::from(event_loop.cancel(key).is_some());
-                            assert!(event_loop.cancel(key).is_none(), "a timer is cancelled once");
-                        }
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (event_loop, sink, ran) = (Arc::clone(&event_loop.0), Arc::clone(&sink), Arc::clone(&ran));
+            let work = move || {
+                let mut cancelled = 0;
+                let mut keys = Vec::new();
+                for n in 0..TIMERS {
+                    let (ran, name) = (Arc::clone(&ran), thread * TIMERS + n);
+                    let job = Job::new(move || {
+                        ran[name].fetch_add(1, Ordering::Relaxed);
+                    });
+                    let due = now(Clock::Monotonic).after(Duration::from_micros((n * 7_919 % 300) as u64));
+                    let leeway = Duration::from_micros((n % 3 * 50) as u64);
+                    keys.push(event_loop.arm(Clock::Monotonic, due, leeway, sink.clone(), Some(job)).expect("armed"));
+                    if n % 2 == 0 {
+                        let key = keys[n * 31 % keys.len()];
+                        cancelled += usize::from(event_loop.cancel(key).is_some());
+                        assert!(event_loop.cancel(key).is_none(), "a timer is cancelled once");
                     }
-                    cancelled
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-    });
+                }
+                cancelled
+            };
+            ThreadBuilder::new().spawn(work).expect("a thread")
+        })
+        .collect();
+    let cancelled: usize = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
+    assert!(cancelled > 0);
     let fired = sink.wait_for(THREADS * TIMERS - cancelled);
     assert!(fired.iter().all(|firing| firing.at >= firing.due));
     event_loop.stop();
@@ -288,13 +290,80 @@ fn cancelling_a_timer_that_is_firing_is_too_late_and_does_not_wait() {
     let key = event_loop.arm(Clock::Monotonic, Nanos::ZERO, Duration::ZERO, gate.clone(), None).expect("armed");
     gate.wait_until(|state| state.0);
     assert!(event_loop.cancel(key).is_none());
+    gate.change(|state| state.1 = true);
+}
+
+#[test]
+fn what_is_armed_while_the_loop_delivers_costs_no_wakeup() {
+    let event_loop = start();
+    let gate = Arc::new(Gate::default());
+    let due = now(Clock::Monotonic);
+    event_loop.arm(Clock::Monotonic, due, Duration::ZERO, gate.clone(), None).expect("armed");
+    gate.wait_until(|state| state.0);
     // No lock is held while the sink is told: others arm and cancel.
     let sink = Recorder::new(Clock::Monotonic);
-    let other = event_loop.arm_in(HOUR, Duration::ZERO, &sink);
-    event_loop.arm_in(Duration::ZERO, Duration::ZERO, &sink);
-    assert!(event_loop.cancel(other).is_some());
+    let overdue = || event_loop.arm(Clock::Monotonic, Nanos::ZERO, Duration::ZERO, sink.clone(), None).expect("armed");
+    let (cancelled, _) = (overdue(), overdue());
+    assert!(event_loop.cancel(cancelled).is_some());
     gate.change(|state| state.1 = true);
     sink.wait_for(1);
+    event_loop.arm_in(20 * MS, Duration::ZERO, &sink);
+    sink.wait_for(2);
+    assert_eq!(event_loop.wakeups(), 2);
+}
+
+#[test]
+fn a_flood_of_overdue_timers_takes_turns_with_the_other_clocks() {
+    let event_loop = start();
+    let gate = Arc::new(Gate::default());
+    event_loop.arm(Clock::Monotonic, Nanos::ZERO, Duration::ZERO, gate.clone(), None).expect("armed");
+    gate.wait_until(|state| state.0);
+    let (flood, other) = (Recorder::new(Clock::Monotonic), Recorder::new(Clock::Wall));
+    let seen = Arc::new(Mutex::new(0));
+    let job = {
+        let (flood, seen) = (Arc::clone(&flood), Arc::clone(&seen));
+        Job::new(move || *seen.lock() = flood.fired.lock().len())
+    };
+    event_loop.arm(Clock::Wall, Nanos::ZERO, Duration::ZERO, other.clone(), Some(job)).expect("armed");
+    let first = now(Clock::Monotonic);
+    let due = |n| first.after(Duration::from_micros(10) * n);
+    for n in 0..10 * TURN as u32 {
+        event_loop.arm(Clock::Monotonic, due(n), Duration::ZERO, flood.clone(), None).expect("armed");
+    }
+    while now(Clock::Monotonic) < due(10 * TURN as u32) {
+        crate::sync::yield_now();
+    }
+    gate.change(|state| state.1 = true);
+    flood.wait_for(10 * TURN);
+    other.wait_for(1);
+    assert!(*seen.lock() <= 2 * TURN, "the other clock waited for {} timers", seen.lock());
+}
+
+#[test]
+fn a_sink_that_keeps_arming_what_is_due_is_not_forgotten_after_its_turn() {
+    struct Chain {
+        event_loop: Arc<EventLoop>,
+        end: Arc<Recorder>,
+        links: AtomicU32,
+    }
+    impl Sink for Chain {
+        fn fire(self: Arc<Self>, _: Option<Job>, due: Nanos) {
+            let is_last = self.links.fetch_sub(1, Ordering::Relaxed) == 1;
+            let event_loop = Arc::clone(&self.event_loop);
+            let next: Arc<dyn Sink> = if is_last { self.end.clone() } else { self };
+            event_loop.arm(Clock::Monotonic, due, Duration::ZERO, next, None).expect("armed");
+        }
+
+        fn label(&self) -> &str {
+            "test"
+        }
+    }
+    let event_loop = start();
+    let end = Recorder::new(Clock::Monotonic);
+    let links = AtomicU32::new(3 * TURN as u32);
+    let chain = Chain { event_loop: Arc::clone(&event_loop.0), end: Arc::clone(&end), links };
+    event_loop.arm(Clock::Monotonic, Nanos::ZERO, Duration::ZERO, Arc::new(chain), None).expect("armed");
+    end.wait_for(1);
 }
 
 #[test]

@@ -6,9 +6,7 @@ pub(super) use crate::collections::Key;
 use crate::collections::Wakeup;
 use crate::collections::Wheel;
 use crate::job::contain;
-use crate::sync::AtomicU64;
 use crate::sync::Mutex;
-use crate::sync::Ordering;
 use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::length;
@@ -29,7 +27,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// After how many timers the loop looks at its other descriptors again.
-const TURN: usize = 1024;
+pub(super) const TURN: usize = 1024;
 
 /// How much memory for a batch the loop keeps, in timers.
 const KEPT: usize = 1024;
@@ -46,17 +44,17 @@ const OFF: Wakeup = Wakeup { at: u64::MAX, limit: u64::MAX };
 pub(super) struct Timers {
     clock: Clock,
     fd: OwnedFd,
-    state: Mutex<State>,
-    wakeups_saved: AtomicU64,
+    schedule: Mutex<Schedule>,
 }
 
-struct State {
+struct Schedule {
     wheel: Wheel<Armed>,
     /// What the timerfd is set to, or will be before the loop thread sleeps.
     ///
     /// Everybody in the wheel who is due before `alarm.at` may wait until `alarm.limit`.
     alarm: Wakeup,
     closed: bool,
+    wakeups_saved: u64,
 }
 
 impl Timers {
@@ -68,18 +66,18 @@ impl Timers {
         };
         let fd = timerfd_create(id, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
-        let state = Mutex::new(State { wheel: Wheel::new(), alarm: OFF, closed: false });
-        Ok(Self { clock, fd, state, wakeups_saved: AtomicU64::new(0) })
+        let schedule = Mutex::new(Schedule { wheel: Wheel::new(), alarm: OFF, closed: false, wakeups_saved: 0 });
+        Ok(Self { clock, fd, schedule })
     }
 
     pub(super) fn arm(&self, due: Nanos, leeway: Duration, armed: Armed) -> Result<Key, Armed> {
-        let mut state = self.state.lock();
-        if state.closed {
+        let mut schedule = self.schedule.lock();
+        if schedule.closed {
             return Err(armed);
         }
         let Nanos(due) = due;
         let late = due.saturating_add(length(leeway));
-        let State { wheel, alarm, .. } = &mut *state;
+        let Schedule { wheel, alarm, .. } = &mut *schedule;
         let too_late = late < alarm.at || (*alarm == OFF && due != OFF.at);
         // Whoever the alarm is for can wait for this one.
         let company = due <= alarm.limit && due.saturating_sub(alarm.at) > CLOSE;
@@ -89,68 +87,66 @@ impl Timers {
         }
         wheel.advance(now(self.clock).0);
         let key = wheel.arm(due, length(leeway), armed);
-        self.set_alarm(&mut state);
+        self.set_alarm(&mut schedule);
         Ok(key)
     }
 
     pub(super) fn cancel(&self, key: Key) -> Option<Armed> {
-        self.state.lock().wheel.cancel(key)
+        self.schedule.lock().wheel.cancel(key)
     }
 
     /// Fires what is due and sets the alarm. Only the loop thread calls it.
     pub(super) fn deliver(&self, batch: &mut Vec<Expired<Armed>>) {
-        let mut state = self.state.lock();
-        let alarm = std::mem::replace(&mut state.alarm, AWAKE);
+        let mut schedule = self.schedule.lock();
+        let alarm = std::mem::replace(&mut schedule.alarm, AWAKE);
         let mut waited = None;
         let mut delivered = 0;
         while delivered < TURN {
-            state.wheel.expire(now(self.clock).0, batch);
+            schedule.wheel.expire(now(self.clock).0, batch);
             if batch.is_empty() {
                 break;
             }
-            drop(state);
+            let was_postponed = |timer: &&Expired<_>| timer.due < alarm.at && alarm.at <= timer.late;
+            let postponed = batch.iter().filter(was_postponed);
+            let saved = postponed.filter(|timer| waited.replace(timer.due) != Some(timer.due)).count();
+            schedule.wakeups_saved += saved as u64;
+            drop(schedule);
             delivered += batch.len();
-            for Expired { due, late, payload: Armed { sink, job } } in batch.drain(..) {
-                let was_postponed = due < alarm.at && alarm.at <= late;
-                if was_postponed && waited.replace(due) != Some(due) {
-                    // Relaxed: a statistic.
-                    self.wakeups_saved.fetch_add(1, Ordering::Relaxed);
-                }
+            for Expired { due, payload: Armed { sink, job }, .. } in batch.drain(..) {
                 if let Err(panic) = contain(|| sink.fire(job, Nanos(due))) {
                     panic.bury();
                 }
             }
             batch.shrink_to(KEPT);
-            state = self.state.lock();
+            schedule = self.schedule.lock();
         }
         // What is left after a long turn rings at once.
-        self.set_alarm(&mut state);
+        self.set_alarm(&mut schedule);
     }
 
     /// Accepts no more timers.
     pub(super) fn refuse(&self) {
-        self.state.lock().closed = true;
+        self.schedule.lock().closed = true;
     }
 
     /// Accepts no more timers and takes out those that wait.
     pub(super) fn close(&self) -> Vec<Armed> {
-        let mut state = self.state.lock();
-        state.closed = true;
-        let waiting = state.wheel.drain();
-        drop(state);
+        let mut schedule = self.schedule.lock();
+        schedule.closed = true;
+        let waiting = schedule.wheel.drain();
+        drop(schedule);
         waiting.into_iter().map(|expired| expired.payload).collect()
     }
 
     pub(super) fn wakeups_saved(&self) -> u64 {
-        // Relaxed: a statistic.
-        self.wakeups_saved.load(Ordering::Relaxed)
+        self.schedule.lock().wakeups_saved
     }
 
     /// Sets the alarm to the wheel's next wake-up. The lock is held across the system call: two alarms must reach the
     /// kernel in the order in which they were decided.
-    fn set_alarm(&self, state: &mut State) {
-        let before = std::mem::replace(&mut state.alarm, state.wheel.next_wakeup().unwrap_or(OFF));
-        let alarm = state.alarm;
+    fn set_alarm(&self, schedule: &mut Schedule) {
+        let before = std::mem::replace(&mut schedule.alarm, schedule.wheel.next_wakeup().unwrap_or(OFF));
+        let alarm = schedule.alarm;
         // With nothing to wait for, what the kernel still has may ring once, for nobody. An alarm that has not changed
         // is set, or rings already; that of a loop that was awake has rung.
         if alarm == OFF || (alarm.at == before.at && before != AWAKE) {

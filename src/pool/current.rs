@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 thread_local! {
-    static WORKER: RefCell<Option<Rc<Worker>>> = RefCell::new(None);
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
 }
 
 /// Calls `f` with the calling thread's worker, if it belongs to `crew`.

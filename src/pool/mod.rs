@@ -50,7 +50,7 @@ pub enum StallPolicy {
 pub(crate) struct Config {
     /// How many workers run at a time: at least 1.
     pub(crate) threads: usize,
-    /// How many live at a time, blocked ones included: at least `threads`, at most [`MAX_THREADS`](state::MAX_THREADS).
+    /// How many live at a time, blocked ones included: at least `threads`, at most [`MAX_THREADS`].
     pub(crate) max_threads: usize,
     /// Workers are called `name-0`, `name-1`, ...
     pub(crate) name: String,
@@ -181,7 +181,8 @@ impl Pool {
         self.crew.counts()
     }
 
-    fn is_own_thread(&self) -> bool {
+    /// True on a thread of this pool.
+    pub(crate) fn is_own_thread(&self) -> bool {
         current::with(&self.crew, |_| ()).is_some()
     }
 }

@@ -34,15 +34,17 @@ impl fmt::Debug for After {
 
 impl After {
     pub(super) fn arm(queue: &impl Accept, delay: Duration, job: Job) -> Result<Self, TimerError> {
-        let event_loop = queue.engine().event_loop()?;
+        let reject = |job| queue.engine().lose(queue.label(), job, Loss::Rejected);
+        let Some(event_loop) = queue.engine().event_loop()? else {
+            reject(job);
+            return Ok(Self { event_loop: Weak::new(), key: None });
+        };
         let due = time::now(Clock::Monotonic).after(delay);
         let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
         let key = match armed {
             Ok(key) => Some(key),
             Err(refused) => {
-                if let Some(job) = refused.job {
-                    queue.engine().lose(queue.label(), job, Loss::Rejected);
-                }
+                refused.job.into_iter().for_each(reject);
                 None
             }
         };

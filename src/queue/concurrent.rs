@@ -16,7 +16,6 @@ use super::waiter::spin_for;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
-use crate::engine::Phase;
 use crate::job;
 use crate::job::Job;
 use crate::job::Kind;
@@ -66,8 +65,9 @@ impl Aftermath {
 impl Lane {
     /// Takes a job or a barrier.
     pub(super) fn concurrent_async(&self, job: Job) {
+        let kind = job.shape().kind;
         if self.push(job).is_some() {
-            if self.engine.phase() == Phase::Open {
+            if self.engine.accepts(kind) {
                 self.knock();
             } else {
                 self.empty_out_concurrent(Loss::Rejected);
@@ -204,7 +204,7 @@ impl Lane {
     /// What the pool does instead when it has ended.
     pub(super) fn abandon_concurrent(&self) {
         self.control().tokens -= 1;
-        self.empty_out_concurrent(Loss::Dropped);
+        self.empty_out_concurrent(Loss::Ended);
     }
 
     /// What the pool runs.
@@ -336,7 +336,7 @@ impl Lane {
             if !control.walking {
                 control.walking = true;
                 drop(control);
-                self.walk_concurrent(Some(me), Loss::Dropped);
+                self.walk_concurrent(Some(me), Loss::Cancelled);
                 self.end_walk();
             } else {
                 waiter.rejoin(&mut control);
@@ -391,6 +391,10 @@ impl Lane {
                                 return;
                             }
                         }
+                    }
+                    Kind::Token if loss == Loss::Ended => {
+                        let token = walker.remove_at(cursor);
+                        self.engine.give_up(self.label(), token);
                     }
                     Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },

@@ -1,4 +1,4 @@
-//! What the calling thread is running: the newest of its [`Frame`](super::waiter::Frame)s.
+//! What the calling thread is running: the newest of its [`Frame`]s.
 
 use super::waiter::Frame;
 use crate::sync::thread_local;
@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::ptr;
 
 thread_local! {
-    static TOP: Cell<*const Frame> = Cell::new(ptr::null());
+    static TOP: Cell<*const Frame> = const { Cell::new(ptr::null()) };
 }
 
 /// The newest frame, or null.

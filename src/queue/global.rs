@@ -42,9 +42,10 @@ struct Door {
 
 impl Door {
     fn submit(&self, job: Job) {
-        let refused = match self.engine.phase() {
-            Phase::Open => self.engine.executor().submit(job, Route::Loose).err(),
-            Phase::Draining | Phase::Cancelling => Some(job),
+        let refused = if self.engine.accepts(job.shape().kind) {
+            self.engine.executor().submit(job, Route::Loose).err()
+        } else {
+            Some(job)
         };
         if let Some(job) = refused {
             self.engine.lose(&self.label, job, Loss::Rejected);

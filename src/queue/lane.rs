@@ -5,11 +5,12 @@
 //!
 //! While the list is not idle, exactly one *keeper* is responsible for it: a thread, which then has a [`Holder`], the
 //! pool, which has been sent a token, or nobody at all, because the lane is suspended and parked. A holder leaves only
-//! by declaring the list idle, by [`give`](Holder::give), or by a hand-over to the waiter at the front.
+//! by declaring the list idle, by [`give`](Lane::give), or by a hand-over to the waiter at the front.
 #![allow(unsafe_code, reason = "a holder is the proof that its thread may consume the list")]
 
 use super::state::Flag;
 use super::state::Gate;
+use super::state::Handles;
 use super::waiter::Frame;
 use super::waiter::Turn;
 use super::waiter::WaiterPointer;
@@ -27,11 +28,9 @@ use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
 use crate::sync::Arc;
-use crate::sync::AtomicUsize;
 use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
-use crate::sync::Ordering;
 use crate::sync::Parker;
 use crate::sync::Weak;
 use std::collections::VecDeque;
@@ -111,8 +110,7 @@ impl Control {
 #[derive(Debug)]
 struct Producers {
     list: BlockList,
-    /// User handles. The memory is counted by `Arc`.
-    handles: AtomicUsize,
+    handles: Handles,
 }
 
 /// The object behind a queue.
@@ -142,7 +140,7 @@ impl Lane {
             Kind::Concurrent { width: None } => (engine.executor().max_threads(), false),
         };
         let lane = Arc::new(Self {
-            producers: Line(Producers { list: BlockList::new(), handles: AtomicUsize::new(1) }),
+            producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
             front: Front::new(),
             gate: Gate::new(),
             kind,
@@ -350,20 +348,18 @@ impl Lane {
     // Handles.
 
     pub(super) fn add_handle(&self) {
-        // Relaxed: a handle is made from a handle.
-        self.producers.handles.fetch_add(1, Ordering::Relaxed);
+        self.producers.handles.add();
     }
 
     /// True if it was the last one.
     #[must_use]
     pub(super) fn remove_handle(&self) -> bool {
-        // AcqRel: what other handles did is done when the last one goes.
-        self.producers.handles.fetch_sub(1, Ordering::AcqRel) == 1
+        self.producers.handles.remove()
     }
 
     /// True if somebody can still resume the lane. The control is locked: the last handle looks under it after it went.
     pub(super) fn has_handles(&self) -> bool {
-        self.producers.handles.load(Ordering::Acquire) > 0
+        self.producers.handles.any()
     }
 }
 
@@ -373,7 +369,7 @@ impl Drop for Lane {
         // ended, and is reported like everything that never runs.
         let left = dismantle(&mut self.producers.0.list, &mut self.front, &self.engine.blocks);
         for job in left {
-            self.lose(job, Loss::Dropped);
+            self.lose(job, Loss::Ended);
         }
     }
 }

@@ -424,7 +424,7 @@ impl Lane {
         if self.is_concurrent() {
             self.end_all_suspensions(&mut control);
             drop(control);
-            self.empty_out_concurrent(Loss::Dropped);
+            self.empty_out_concurrent(Loss::Cancelled);
         } else {
             let hold = self.unpark(&mut control);
             drop(control);
@@ -442,13 +442,13 @@ impl Suspended for Lane {
 
     fn drop_pending(&self) {
         if self.is_concurrent() {
-            self.empty_out_concurrent(Loss::Dropped);
+            self.empty_out_concurrent(Loss::Ended);
         } else {
             let mut control = self.control();
             let hold = self.unpark(&mut control);
             drop(control);
             if let Some(hold) = hold {
-                self.empty_out(hold, Loss::Dropped);
+                self.empty_out(hold, Loss::Ended);
             }
         }
     }

@@ -55,23 +55,18 @@ impl Lane {
     /// Takes a job. The pusher that finds the lane idle schedules it.
     #[inline]
     pub(super) fn serial_async(&self, job: Job) {
+        let kind = job.shape().kind;
         if let Some(hold) = self.push(job) {
-            self.edge(hold);
+            self.edge(hold, kind);
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn refuse(&self, hold: Holder<'_>) {
-        self.empty_out(hold, Loss::Rejected);
-    }
-
-    fn edge(&self, hold: Holder<'_>) {
-        if self.engine.phase() == Phase::Open {
-            self.give(hold, Route::Lane);
-        } else {
-            self.refuse(hold);
+    fn edge(&self, mut hold: Holder<'_>, kind: Kind) {
+        if self.engine.accepts(kind) {
+            return self.give(hold, Route::Lane);
         }
+        self.walk(&mut hold, Until::End, Loss::Rejected);
+        self.release(hold);
     }
 
     /// Gives the lane away: to its suspension, to a waiter, or to the pool.
@@ -111,7 +106,7 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, BUDGET) {
-                Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Dropped),
+                Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.engine.executor().is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
                 Drained::Left | Drained::Mine(_) => {}
@@ -122,7 +117,7 @@ impl Lane {
     /// What the pool does instead when it has ended.
     pub(super) fn abandon_serial(&self) {
         if let Some(hold) = self.redeem_token() {
-            self.empty_out(hold, Loss::Dropped);
+            self.empty_out(hold, Loss::Ended);
         }
     }
 
@@ -246,7 +241,7 @@ impl Lane {
         let mut control = self.control();
         if control.has_cancellers() {
             drop(control);
-            self.walk(hold, Until::NobodyWaits, Loss::Dropped);
+            self.walk(hold, Until::NobodyWaits, Loss::Cancelled);
             return false;
         }
         if control.suspends > 0 {
@@ -257,7 +252,7 @@ impl Lane {
             // Nobody can resume it: what is pending is dropped.
             self.end_all_suspensions(&mut control);
             drop(control);
-            self.walk(hold, Until::End, Loss::Dropped);
+            self.walk(hold, Until::End, Loss::Cancelled);
         }
         false
     }
@@ -293,6 +288,10 @@ impl Lane {
                         if let Some(waiter) = waiter {
                             self.complete_now(waiter, std::mem::take(&mut count));
                         }
+                    }
+                    Kind::Token if loss == Loss::Ended => {
+                        let token = consumer.remove_at(cursor);
+                        self.engine.give_up(self.label(), token);
                     }
                     Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },
@@ -386,7 +385,7 @@ impl Lane {
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn serial_cancel_pending(&self) -> usize {
         if let Some(mut hold) = self.held_by_caller() {
-            return self.walk(&mut hold, Until::End, Loss::Dropped);
+            return self.walk(&mut hold, Until::End, Loss::Cancelled);
         }
         let _abort = AbortOnUnwind;
         let waiter = Waiter::new();
@@ -409,7 +408,7 @@ impl Lane {
             hold
         };
         let Some(mut hold) = hold.or_else(|| self.wait_for_cancellation(&waiter)) else { return waiter.count() };
-        let count = self.walk(&mut hold, Until::Marker(Some(me)), Loss::Dropped);
+        let count = self.walk(&mut hold, Until::Marker(Some(me)), Loss::Cancelled);
         self.release(hold);
         count
     }

@@ -1,6 +1,6 @@
-//! The gate: what a drain looks at between two jobs.
+//! The words of a lane beside its list: the gate, what a waiter is told, and the count of handles.
 //!
-//! The flags stand beside the drain's own position, so that a lane that is never suspended pays one load from its own
+//! The gate is what a drain looks at between two jobs. Its flags stand beside the drain's own position, so that a lane that is never suspended pays one load from its own
 //! cache line per job. They change only under the lane's control lock, which holds the counts behind them; a set flag
 //! sends the drain there.
 //!
@@ -15,6 +15,7 @@
 //! Every combination is legal; each flag mirrors its count.
 
 use crate::sync::AtomicU32;
+use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
 
 /// A condition that stops a drain.
@@ -36,10 +37,10 @@ impl Gate {
     /// True if the drain must look at the control before its next job.
     ///
     /// It must ask after it has seen the job: then a job that was pushed after a suspension finds the gate shut, because
-    /// the job's publication (B3) carries the flag along.
+    /// the job's publication (E3) carries the flag along.
     #[inline]
     pub(super) fn is_shut(&self) -> bool {
-        // Relaxed: B3 orders the flag for jobs pushed after it; for others a suspension has no fixed instant.
+        // Relaxed: E3 orders the flag for jobs pushed after it; for others a suspension has no fixed instant.
         self.0.load(Ordering::Relaxed) != 0
     }
 
@@ -54,10 +55,98 @@ impl Gate {
     }
 }
 
+/// What a waiter is told. `Wait` and one of the others at a time; `Drain` and `Help` may come several times, `Go` or
+/// `Done` is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Turn {
+    /// Not yet.
+    Wait,
+    /// You hold the lane now: run what is ahead of you.
+    Drain,
+    /// You may run a job that is ahead of you.
+    Help,
+    /// It is your turn.
+    Go,
+    /// What you waited for has been done.
+    Done,
+}
+
+/// A waiter's word: what it is told, under its lane's control, and the number that comes with `Done`.
+#[derive(Debug)]
+pub(super) struct Told {
+    turn: AtomicU32,
+    count: AtomicUsize,
+}
+
+impl Told {
+    pub(super) fn new() -> Self {
+        Self { turn: AtomicU32::new(Turn::Wait as u32), count: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        // Acquire, E4: what the teller did before.
+        match self.turn.load(Ordering::Acquire) {
+            0 => Turn::Wait,
+            1 => Turn::Drain,
+            2 => Turn::Help,
+            3 => Turn::Go,
+            _ => Turn::Done,
+        }
+    }
+
+    /// The number that came with `Done`.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed) // Ordered by `turn`.
+    }
+
+    /// Lets the waiting thread go. It may be gone, and this word with it, when this returns.
+    pub(super) fn tell(&self, turn: Turn, count: usize) {
+        self.count.store(count, Ordering::Relaxed); // Ordered by `turn`.
+        // Release, E4: what the teller did before.
+        self.turn.store(turn as u32, Ordering::Release);
+    }
+
+    /// The waiter waits again. Only the waiter says so.
+    pub(super) fn untell(&self) {
+        self.turn.store(Turn::Wait as u32, Ordering::Relaxed); // The control's lock orders it.
+    }
+}
+
+/// How many handles users have on a lane; its memory is counted by `Arc`.
+#[derive(Debug)]
+pub(super) struct Handles(AtomicUsize);
+
+impl Handles {
+    pub(super) fn one() -> Self {
+        Self(AtomicUsize::new(1))
+    }
+
+    pub(super) fn add(&self) {
+        // Relaxed: a handle is made from a handle, or by a job of the lane.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// True if it was the last one.
+    #[must_use]
+    pub(super) fn remove(&self) -> bool {
+        // AcqRel: what the other handles did is done when the last one goes.
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    pub(super) fn any(&self) -> bool {
+        // Acquire: as in `remove`.
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
     use super::Flag;
     use super::Gate;
+    use super::Handles;
+    use super::Told;
+    use super::Turn;
 
     #[test]
     fn the_gate_is_shut_while_either_flag_is_set() {
@@ -73,5 +162,25 @@ mod tests {
                 assert_eq!(gate.is_shut(), before & other as u32 != 0);
             }
         }
+    }
+
+    #[test]
+    fn a_waiter_hears_what_it_is_told_until_it_waits_again() {
+        for turn in [Turn::Wait, Turn::Drain, Turn::Help, Turn::Go, Turn::Done] {
+            let told = Told::new();
+            assert_eq!((told.turn(), told.count()), (Turn::Wait, 0));
+            told.tell(turn, 7);
+            assert_eq!((told.turn(), told.count()), (turn, 7));
+            told.untell();
+            assert_eq!(told.turn(), Turn::Wait);
+        }
+    }
+
+    #[test]
+    fn the_last_handle_knows_that_it_is() {
+        let handles = Handles::one();
+        handles.add();
+        assert!(!handles.remove() && handles.any());
+        assert!(handles.remove() && !handles.any());
     }
 }

@@ -10,10 +10,9 @@
 use super::current;
 use super::lane::Control;
 use super::lane::Lane;
+use super::state::Told;
+pub(super) use super::state::Turn;
 use crate::sync::Arc;
-use crate::sync::AtomicU32;
-use crate::sync::AtomicUsize;
-use crate::sync::Ordering;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::panicking;
@@ -23,27 +22,10 @@ use crate::sync::spin_loop;
 use std::ptr;
 use std::ptr::NonNull;
 
-/// What a waiter is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(super) enum Turn {
-    /// Not yet.
-    Wait,
-    /// You hold the lane now: run what is ahead of you.
-    Drain,
-    /// You may run a job that is ahead of you.
-    Help,
-    /// It is your turn.
-    Go,
-    /// What you waited for has been done.
-    Done,
-}
-
 /// A thread that stands in a lane's line.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    turn: AtomicU32,
-    count: AtomicUsize,
+    told: Told,
     parker: Arc<Parker>,
 }
 
@@ -53,28 +35,21 @@ const SPINS: u32 = 40;
 impl Waiter {
     /// A waiter of the calling thread.
     pub(super) fn new() -> Self {
-        Self { turn: AtomicU32::new(Turn::Wait as u32), count: AtomicUsize::new(0), parker: parker() }
+        Self { told: Told::new(), parker: parker() }
     }
 
     pub(super) fn turn(&self) -> Turn {
-        // Acquire, W1: what the granter did before it let this thread go.
-        match self.turn.load(Ordering::Acquire) {
-            0 => Turn::Wait,
-            1 => Turn::Drain,
-            2 => Turn::Help,
-            3 => Turn::Go,
-            _ => Turn::Done,
-        }
+        self.told.turn()
     }
 
     /// Stands in line again, after a turn that was not the last. The control is locked.
     pub(super) fn rejoin(&self, _: &mut Control) {
-        self.turn.store(Turn::Wait as u32, Ordering::Relaxed); // The control's lock orders it.
+        self.told.untell();
     }
 
     /// What `Done` came with.
     pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed) // Ordered by `turn`.
+        self.told.count()
     }
 
     /// Blocks until the turn is something else than `Wait`.
@@ -122,9 +97,8 @@ impl WaiterPointer {
         // waiter that is told is in the line or in a slot of this lane, and both places are given up by telling it.
         let waiter = unsafe { self.0.as_ref() };
         let parker = Arc::clone(&waiter.parker);
-        waiter.count.store(count, Ordering::Relaxed);
-        // Release, W1. From here on the waiter's stack may be gone.
-        waiter.turn.store(turn as u32, Ordering::Release);
+        // From here on the waiter's stack may be gone.
+        waiter.told.tell(turn, count);
         parker
     }
 }

@@ -4,8 +4,10 @@ use super::state::Duty;
 use super::state::Knock;
 use super::state::State;
 use super::state::Turn;
+use crate::engine::Engine;
 use crate::error::SuspendError;
 use crate::job::Job;
+use crate::job::Route;
 use crate::job::contain;
 use crate::queue::Accept;
 use crate::sync::Arc;
@@ -98,8 +100,24 @@ impl<P: Pending> Delivery<P> {
         &self.hot.pending
     }
 
+    /// The runtime of the target.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.target.engine()
+    }
+
     pub(crate) fn label(&self) -> &Arc<str> {
         self.label.get().unwrap_or_else(|| self.target.label())
+    }
+
+    /// Drops a reference on the event loop's thread, which runs nothing of the user's. Dropping the target may do that,
+    /// if this was its last handle, so the last reference is dropped by the pool.
+    pub(crate) fn leave(self: Arc<Self>) {
+        if let Some(last) = Arc::into_inner(self) {
+            let engine = Arc::clone(last.engine());
+            // The event loop ends before the pool does, and the engine after both: the job is not refused, and this is
+            // not the engine's last reference.
+            drop(engine.executor().submit(Job::new(move || drop(last)), Route::Loose));
+        }
     }
 
     /// Makes sure that what was merged before this call is delivered. False if the source has ended, and it will be dropped.

@@ -10,10 +10,11 @@
 //! | [`Source::or`] | `u64` | the bits |
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
+//! | [`Source::timer`] | the times that come | how many they are |
 //!
 //! # Life
 //!
-//! A source is described by a [`SourceBuilder`], which ends in [`activate`](SourceBuilder::activate). Before that nothing
+//! A source is described by a [`SourceBuilder`], which ends in `activate`. Before that nothing
 //! is delivered, but a [`Handle`] from the builder can be merged into already. From then on:
 //!
 //! - The registration handler runs first, once, and every call of every handler is alone, even on a concurrent queue.
@@ -30,6 +31,7 @@ mod data;
 pub(crate) mod delivery;
 mod merge;
 pub(crate) mod state;
+mod timer;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
@@ -44,6 +46,8 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+pub use timer::Schedule;
+pub use timer::Timer;
 
 use crate::error::SuspendError;
 use crate::queue::Dispatch;
@@ -167,7 +171,7 @@ impl<K: Pending> Drop for SuspendedSource<K> {
     }
 }
 
-/// Describes a source; [`activate`](Self::activate) starts it.
+/// Describes a source; `activate` starts it.
 ///
 /// Dropping the builder drops the handlers, and what was merged through its [`handle`](Self::handle).
 #[must_use = "a source that is not activated delivers nothing"]
@@ -230,11 +234,17 @@ impl<K: Pending> SourceBuilder<K> {
         self.source.handle.clone()
     }
 
+    fn start(self) -> Source<K> {
+        self.source.handle.0.activate(self.label, self.handlers);
+        self.source
+    }
+}
+
+impl<K: Mergeable> SourceBuilder<K> {
     /// Starts the source: what was merged so far is delivered after the registration handler.
     #[must_use = "dropping the last handle ends the source"]
     pub fn activate(self) -> Source<K> {
-        self.source.handle.0.activate(self.label, self.handlers);
-        self.source
+        self.start()
     }
 }
 

@@ -29,13 +29,10 @@ pub(crate) trait Host: Send + Sync {
     fn now(&self) -> Instant {
         Instant::now()
     }
-
-    /// A place where a deterministic engine may run somebody else.
-    fn yield_point(&self) {}
 }
 
 thread_local! {
-    static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
+    static HOST: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
 }
 
 /// The calling thread's host, if it has one.

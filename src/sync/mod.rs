@@ -30,7 +30,7 @@ pub(crate) use face::{
 };
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 pub(crate) use host::OnPark;
-pub(crate) use host::{Host, HostGuard, blocking, deadline_after, enter_host, host, now, offer_host, yield_point};
+pub(crate) use host::{Host, blocking, deadline_after, enter_host, host, now, offer_host, yield_point};
 pub(crate) use line::Line;
 pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;

@@ -23,7 +23,7 @@
 //! * *A block comes back at the same address (ABA).* Only the holder recycles, so its own comparisons cannot be fooled.
 //!   A lock that succeeds on a returned word has locked whatever idle list is there now, and compares positions after.
 //!
-//! The word's orderings stand in its `state`; the slots' are B3: a shape is stored with Release after the words, and
+//! The word's orderings stand in its `state`; the slots' are E3: a shape is stored with Release after the words, and
 //! loaded with Acquire before they are read.
 #![allow(unsafe_code, reason = "slots are written by the pusher that claimed them and read by the one holder")]
 
@@ -111,7 +111,7 @@ impl BlockList {
                     // SAFETY: the consumer leaves the full block only through the link that is stored here.
                     unsafe { &(*full).next }
                 };
-                // Release, B1: the block's empty slots, for the consumer.
+                // Release, E1: the block's empty slots, for the consumer.
                 link.store(block, Ordering::Release);
                 claimed = self.tail.install(block.expose_provenance());
                 // SAFETY: as above; the installer's claim is the first slot.
@@ -127,7 +127,7 @@ impl BlockList {
             // SAFETY: the slot is this thread's until its shape is published.
             unsafe { place.write(words) }
         });
-        // Release, B3: the words, for the consumer.
+        // Release, E3: the words, for the consumer.
         slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
         if claimed.is_idle() && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
     }
@@ -238,7 +238,7 @@ impl Consumer<'_> {
             // SAFETY: the block is at or after the front: it is recycled by this consumer only.
             unsafe { &(*cursor.block).next }
         };
-        // Acquire, B1: pairs with the installer's Release.
+        // Acquire, E1: pairs with the installer's Release.
         let next = link.load(Ordering::Acquire);
         if next.is_null() {
             return false;
@@ -249,7 +249,7 @@ impl Consumer<'_> {
 
     fn look(&self, cursor: Cursor) -> Peek {
         if cursor.index < CAPACITY {
-            // SAFETY: as in `cross`. Acquire, B3: the words that belong to the shape.
+            // SAFETY: as in `cross`. Acquire, E3: the words that belong to the shape.
             let shape = unsafe { (*cursor.block).slots[cursor.index].shape.load(Ordering::Acquire) };
             if !shape.is_null() {
                 // SAFETY: only `push` and `remove_at` store shapes, and they are `&'static`.
@@ -273,7 +273,7 @@ impl Consumer<'_> {
         if self.cross(&mut front) {
             self.front.set(front);
             if used.is_null() {
-                // Relaxed: the next installer that stores here does so after this holder went idle (B2).
+                // Relaxed: the next installer that stores here does so after this holder went idle (E2).
                 self.list.first.store(ptr::null_mut(), Ordering::Relaxed);
             } else {
                 // SAFETY: every slot was consumed, and the installer has stored the link, its last access.
@@ -342,7 +342,7 @@ impl Consumer<'_> {
         let shape = slot.shape.load(Ordering::Relaxed); // `peek_at` has acquired it.
         // SAFETY: as above.
         let job = slot.words.with_mut(|place| unsafe { place.replace(words) });
-        // Relaxed: only holders read it from here on, and they follow each other by B2 or a lock.
+        // Relaxed: only holders read it from here on, and they follow each other by E2 or a lock.
         slot.shape.store(ptr::from_ref(noop).cast_mut(), Ordering::Relaxed);
         // SAFETY: the parts are those of the push; the slot holds another job now.
         unsafe { Job::from_parts(&*shape, job) }

@@ -110,7 +110,7 @@ impl State {
 
     /// Claims the next slot; the reading says which one it is, or that there is none.
     pub(super) fn claim(&self) -> Snapshot {
-        // Acquire, B1: the block as its installer prepared it. Relaxed as a store: the slot is published by its shape.
+        // Acquire, E1: the block as its installer prepared it. Relaxed as a store: the slot is published by its shape.
         let before = Snapshot(self.0.fetch_add(INDEX.one(), Ordering::Acquire));
         debug_assert!(before.claimed().index() > before.index(), "the index overflowed into the address");
         before
@@ -121,7 +121,7 @@ impl State {
     pub(super) fn install(&self, block: usize) -> Snapshot {
         let mut now = self.read();
         loop {
-            // Release, B1: the block's empty slots, for those who claim in it.
+            // Release, E1: the block's empty slots, for those who claim in it.
             match self.0.compare_exchange_weak(now.0, now.installed(block).0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return now,
                 Err(moved) => now = Snapshot(moved),
@@ -132,7 +132,7 @@ impl State {
     /// Takes the edge: true if the list was idle and the caller is its holder now.
     #[must_use]
     pub(super) fn hold(&self) -> bool {
-        // Acquire, B2: what the last holder left, its position above all. Pushes in between are read-modify-writes and
+        // Acquire, E2: what the last holder left, its position above all. Pushes in between are read-modify-writes and
         // carry its release on. Release: a chain of holders passes through this word.
         Snapshot(self.0.fetch_and(!IDLE.mask(), Ordering::AcqRel)).is_idle()
     }
@@ -144,7 +144,7 @@ impl State {
         if !now.is_idle() {
             return None;
         }
-        // Acquire, B2: as in `hold`.
+        // Acquire, E2: as in `hold`.
         let taken = self.0.compare_exchange(now.0, now.held().0, Ordering::Acquire, Ordering::Relaxed);
         taken.is_ok().then(|| now.position())
     }
@@ -152,14 +152,14 @@ impl State {
     /// Declares the list idle if it still ends at `end`: then the caller is the holder no more.
     #[must_use]
     pub(super) fn try_idle(&self, end: Position) -> bool {
-        // Release, B2: the holder's position and everything its jobs did, for the next holder.
+        // Release, E2: the holder's position and everything its jobs did, for the next holder.
         self.0.compare_exchange(end.0, Snapshot(end.0).idle().0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// As `try_idle`, and forgets the block, which must be full: it is the caller's then.
     #[must_use]
     pub(super) fn try_idle_unused(&self, end: Position) -> bool {
-        // Release, B2: as in `try_idle`.
+        // Release, E2: as in `try_idle`.
         self.0.compare_exchange(end.0, Snapshot::UNUSED.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }

@@ -1,11 +1,13 @@
-//! A runtime: its threads, its event loop, its life.
+//! Building a runtime, and passing on what its pool has to tell.
 
+use super::Runtime;
+use super::report::SpawnFailure;
+use super::report::StallReport;
+use super::report::WaitingThread;
 use crate::engine::Engine;
 use crate::engine::Hooks;
-use crate::engine::Loss;
 use crate::engine::LossReport;
 use crate::engine::PanicReport;
-use crate::engine::Phase;
 use crate::engine::contained;
 use crate::error::RuntimeError;
 use crate::job;
@@ -19,11 +21,8 @@ use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::Weak;
 use crate::sync::available_parallelism;
-use crate::sync::deadline_after;
-use crate::sync::now;
 use crate::sync::panicking;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 /// The most threads that a runtime has unless its builder says otherwise.
@@ -32,90 +31,9 @@ const MAX_THREADS_BY_DEFAULT: usize = 64;
 /// How long dropping a runtime waits for its jobs unless its builder says otherwise.
 const DROP_WITHIN: Duration = Duration::from_secs(5);
 
-/// How a runtime ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Shutdown {
-    /// Run what has been accepted, refuse what comes.
-    Drain,
-    /// Drop and report what has not started, refuse what comes.
-    CancelPending,
-}
-
-impl Shutdown {
-    /// Waits no longer than `time`. What a drain has not started by then is dropped and reported.
-    #[must_use]
-    pub fn within(self, time: Duration) -> TimedShutdown {
-        TimedShutdown { how: self, time: Some(time) }
-    }
-}
-
-/// A [`Shutdown`] and how long it may take; from [`Shutdown::within`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedShutdown {
-    how: Shutdown,
-    time: Option<Duration>,
-}
-
-impl From<Shutdown> for TimedShutdown {
-    /// Without a limit: waits for as long as a job runs.
-    fn from(how: Shutdown) -> Self {
-        Self { how, time: None }
-    }
-}
-
-/// What became of a runtime's work when it was shut down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// True if everything that was accepted has run, or was dropped because that was asked for, and nothing runs any
-    /// more.
-    pub complete: bool,
-    /// Jobs that were still running at the deadline. Their threads are left to end by themselves.
-    pub still_running: usize,
-    /// Labels of suspended queues that hold jobs back. Those jobs are dropped and reported with their queue.
-    pub suspended: Vec<String>,
-    /// Closures that were dropped unrun since the runtime was built: cancelled, or cut off by a shutdown.
-    pub dropped: u64,
-    /// Closures that came too late since the runtime was built.
-    pub rejected: u64,
-    /// Panics that were contained since the runtime was built.
-    pub panics: u64,
-}
-
-/// A thread that was blocked when its runtime stalled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WaitingThread {
-    /// The thread's number among the runtime's threads.
-    pub number: usize,
-    /// What it waits for.
-    pub reason: String,
-}
-
-/// A stall: every thread of the runtime is blocked, and jobs are queued that might free them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StallReport {
-    /// Who waits for what.
-    pub waiting: Vec<WaitingThread>,
-    /// About how many jobs are queued.
-    pub queued: usize,
-}
-
-impl fmt::Display for StallReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "all {} threads are blocked and {} jobs are queued:", self.waiting.len(), self.queued)?;
-        for thread in &self.waiting {
-            write!(f, "\n  thread {} waits for {}", thread.number, thread.reason)?;
-        }
-        Ok(())
-    }
-}
-
 type ThreadHook = Arc<dyn Fn() + Send + Sync>;
 type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;
-type SpawnHook = Arc<dyn Fn(&io::Error) + Send + Sync>;
+type SpawnHook = Arc<dyn Fn(&SpawnFailure<'_>) + Send + Sync>;
 
 /// Builds a [`Runtime`].
 ///
@@ -153,7 +71,7 @@ impl fmt::Debug for RuntimeBuilder {
 }
 
 impl RuntimeBuilder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             threads: None,
             max_threads: None,
@@ -250,7 +168,7 @@ impl RuntimeBuilder {
     }
 
     /// Is told when the system refuses a thread. The runtime goes on with the threads it has.
-    pub fn on_spawn_failure(mut self, hook: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
+    pub fn on_spawn_failure(mut self, hook: impl Fn(&SpawnFailure<'_>) + Send + Sync + 'static) -> Self {
         self.on_spawn_failure = Some(Arc::new(hook));
         self
     }
@@ -317,9 +235,9 @@ fn listener(
                     engine.note_lost(LOOSE, type_name);
                 }
             }
-            PoolEvent::SpawnFailed { error, .. } => {
+            PoolEvent::SpawnFailed { error, live } => {
                 if let Some(hook) = &on_spawn_failure {
-                    contained(|| hook(&error));
+                    contained(|| hook(&SpawnFailure { error: &error, live }));
                 }
             }
             PoolEvent::Stalled(stall) => {
@@ -342,134 +260,4 @@ fn note_panic_locations_once() {
     if !panicking() {
         NOTED.get_or_init(job::note_panic_locations);
     }
-}
-
-/// Threads that run queues, and an event loop for their timers.
-///
-/// Most programs use the default runtime, through [`Queue::serial`](crate::Queue::serial) and its siblings. One of your
-/// own has its own threads, limits and hooks, and ends when you say so.
-///
-/// Dropping a runtime is `shutdown(Shutdown::CancelPending.within(..))` with the builder's `drop_within`: it drops and
-/// reports what has not started. Queues outlive their runtime: what is submitted to them afterwards is rejected, and sync
-/// calls still run, on the caller's thread.
-///
-/// ```
-/// use concourse::{Runtime, Shutdown};
-/// use std::time::Duration;
-///
-/// let runtime = Runtime::builder().threads(1).build()?;
-/// let queue = runtime.serial("work");
-/// queue.exec_async(|| println!("runs before the runtime ends"));
-/// let report = runtime.shutdown(Shutdown::Drain.within(Duration::from_secs(10)));
-/// assert!(report.complete);
-/// assert!(queue.try_exec_async(|| println!("too late")).is_err());
-/// # Ok::<(), concourse::RuntimeError>(())
-/// ```
-#[must_use = "dropping the runtime ends it"]
-pub struct Runtime {
-    engine: Arc<Engine>,
-    pool: Arc<Pool>,
-    drop_within: Duration,
-}
-
-impl fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("engine", &self.engine).finish_non_exhaustive()
-    }
-}
-
-impl Runtime {
-    /// A builder with the default settings.
-    pub fn builder() -> RuntimeBuilder {
-        RuntimeBuilder::new()
-    }
-
-    /// The runtime that [`Queue::serial`](crate::Queue::serial) and its siblings use, built on first use. It is never
-    /// dropped: leaving `main` abandons what is queued, as in libdispatch.
-    pub fn default_runtime() -> &'static Self {
-        static DEFAULT: OnceLock<Runtime> = OnceLock::new();
-        DEFAULT.get_or_init(|| match Self::builder().build() {
-            Ok(runtime) => runtime,
-            // The defaults are within their bounds on every machine.
-            Err(error) => unreachable!("{error}"),
-        })
-    }
-
-    /// What the runtime's queues are built on.
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
-    /// Ends the runtime and says what became of its work.
-    ///
-    /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
-    /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
-    /// from a job of this runtime it does not wait for that job, and reports it as running. May be called again, with a
-    /// longer time for instance.
-    pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
-        let TimedShutdown { how, time } = how.into();
-        let deadline = time.and_then(deadline_after);
-        self.engine.advance_to(match how {
-            Shutdown::Drain => Phase::Draining,
-            Shutdown::CancelPending => Phase::Cancelling,
-        });
-        self.end_timers();
-        if how == Shutdown::CancelPending {
-            self.cancel_pending();
-        }
-        let calm = self.pool.quiesce(deadline);
-        if !calm {
-            // Out of time, or called from a job: what has not started by now will not.
-            self.engine.advance_to(Phase::Cancelling);
-            self.cancel_pending();
-        }
-        let still_running = self.pool.stop(deadline.or_else(|| (!calm).then(now)));
-        let suspended = self.engine.suspended();
-        let suspended: Vec<_> =
-            suspended.iter().filter_map(|queue| queue.holds_back()).map(|label| label.to_string()).collect();
-        let (panics, dropped, rejected) = self.engine.losses();
-        Report {
-            complete: calm && still_running == 0 && suspended.is_empty(),
-            still_running: if calm { still_running } else { still_running.max(1) },
-            suspended,
-            dropped,
-            rejected,
-            panics,
-        }
-    }
-
-    fn end_timers(&self) {
-        let Some(event_loop) = self.engine.take_event_loop() else { return };
-        for armed in event_loop.stop() {
-            if let Some(job) = armed.job {
-                self.engine.lose(armed.sink.label(), job, Loss::Dropped);
-            }
-        }
-    }
-
-    fn cancel_pending(&self) {
-        self.pool.cancel_loose();
-        for queue in self.engine.suspended() {
-            queue.drop_pending();
-        }
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        let _ = self.shutdown(Shutdown::CancelPending.within(self.drop_within));
-    }
-}
-
-/// Runs `f`, which blocks, and lets the runtime start another thread in the place of the calling one meanwhile.
-///
-/// The runtime's own waits do this by themselves, and a plain blocking call is found out after a while; this says so at
-/// once. On a thread that belongs to no runtime it just calls `f`.
-///
-/// ```
-/// let text = concourse::blocking(|| std::fs::read_to_string("Cargo.toml"));
-/// # drop(text);
-/// ```
-pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
-    crate::sync::blocking(f)
 }

@@ -1,5 +1,7 @@
 //! What a queue knows of its runtime: where jobs go, which phase of life it is in, and who is told of losses.
 
+mod state;
+
 use crate::collections::BlockCache;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
@@ -8,13 +10,14 @@ use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::sync::Arc;
-use crate::sync::AtomicU32;
-use crate::sync::AtomicU64;
 use crate::sync::Mutex;
-use crate::sync::Ordering;
 use crate::sync::Weak;
+use state::Life;
+pub(crate) use state::Phase;
+use state::Tally;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 
 /// A panic that a closure of a queue, a source or a timer raised, and that the runtime has contained.
@@ -61,21 +64,12 @@ impl fmt::Debug for Hooks {
 /// Why a closure is dropped instead of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It was accepted, and cancelled later.
-    Dropped,
-    /// It came after shutdown.
+    /// It was accepted, and cancelled later. Sources and lanes that stand in line keep their places.
+    Cancelled,
+    /// It was accepted, and the runtime ended before it ran. Nothing keeps its place.
+    Ended,
+    /// It came after shutdown. Sources and lanes that stand in line keep their places.
     Rejected,
-}
-
-/// How far a runtime's life has come. It only goes forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Everything is accepted.
-    Open,
-    /// Nothing new is accepted; what was, runs.
-    Draining,
-    /// Nothing new is accepted; what has not started is dropped.
-    Cancelling,
 }
 
 /// A suspended queue, as a shutdown sees it.
@@ -87,18 +81,36 @@ pub(crate) trait Suspended: Send + Sync {
     fn drop_pending(&self);
 }
 
+/// What has become of a runtime's event loop.
+enum LoopSlot {
+    /// Nobody has needed one yet.
+    Unneeded,
+    Running(Arc<EventLoop>),
+    /// It has been stopped, and no other is started: a queue may outlive its runtime.
+    Ended,
+}
+
+impl LoopSlot {
+    fn running(&self) -> Option<Arc<EventLoop>> {
+        match self {
+            Self::Running(event_loop) => Some(Arc::clone(event_loop)),
+            Self::Unneeded | Self::Ended => None,
+        }
+    }
+}
+
 /// A runtime as its queues see it.
-pub(crate) struct Engine {
+pub struct Engine {
     executor: Arc<dyn Executor>,
     pub(crate) blocks: BlockCache,
-    event_loop: Mutex<Option<Arc<EventLoop>>>,
-    phase: AtomicU32,
+    event_loop: Mutex<LoopSlot>,
+    life: Life,
     name: Arc<str>,
     hooks: Hooks,
     suspended: Mutex<BTreeMap<usize, Weak<dyn Suspended>>>,
-    panics: AtomicU64,
-    dropped: AtomicU64,
-    rejected: AtomicU64,
+    panics: Tally,
+    dropped: Tally,
+    rejected: Tally,
 }
 
 impl fmt::Debug for Engine {
@@ -112,14 +124,14 @@ impl Engine {
         Arc::new(Self {
             executor,
             blocks: BlockCache::new(),
-            event_loop: Mutex::new(None),
-            phase: AtomicU32::new(Phase::Open as u32),
+            event_loop: Mutex::new(LoopSlot::Unneeded),
+            life: Life::new(),
             name,
             hooks,
             suspended: Mutex::new(BTreeMap::new()),
-            panics: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
+            panics: Tally::new(),
+            dropped: Tally::new(),
+            rejected: Tally::new(),
         })
     }
 
@@ -127,35 +139,45 @@ impl Engine {
         &*self.executor
     }
 
-    /// The event loop, started on first use.
-    pub(crate) fn event_loop(&self) -> Result<Arc<EventLoop>, TimerError> {
+    /// The event loop, started on first use; `None` once it has ended with the runtime.
+    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
         let mut slot = self.event_loop.lock();
-        if let Some(event_loop) = &*slot {
-            return Ok(Arc::clone(event_loop));
+        if let LoopSlot::Unneeded = *slot {
+            *slot = LoopSlot::Running(EventLoop::start(&format!("{}-events", self.name))?);
         }
-        let event_loop = EventLoop::start(&format!("{}-events", self.name))?;
-        *slot = Some(Arc::clone(&event_loop));
-        Ok(event_loop)
+        Ok(slot.running())
     }
 
-    /// The event loop, if anybody has needed it.
-    pub(crate) fn take_event_loop(&self) -> Option<Arc<EventLoop>> {
-        self.event_loop.lock().take()
+    /// The event loop, if anybody has needed it and it has not ended.
+    pub(crate) fn running_event_loop(&self) -> Option<Arc<EventLoop>> {
+        self.event_loop.lock().running()
+    }
+
+    /// The event loop, if anybody has needed it, for the caller to stop. There will be no other.
+    pub(crate) fn end_event_loop(&self) -> Option<Arc<EventLoop>> {
+        match mem::replace(&mut *self.event_loop.lock(), LoopSlot::Ended) {
+            LoopSlot::Running(event_loop) => Some(event_loop),
+            LoopSlot::Unneeded | LoopSlot::Ended => None,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        // Acquire, L1: whoever sees a phase sees what was set up before it.
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Open,
-            1 => Phase::Draining,
-            _ => Phase::Cancelling,
+        self.life.phase()
+    }
+
+    /// True if a queue takes a new job of this kind. A drain still serves sources and lanes that stand in line already.
+    #[inline]
+    pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
+        match self.phase() {
+            Phase::Open => true,
+            Phase::Draining => kind == job::Kind::Token,
+            Phase::Cancelling => false,
         }
     }
 
     /// Goes forward to `phase`; going back is ignored.
     pub(crate) fn advance_to(&self, phase: Phase) {
-        // Release, L1.
-        self.phase.fetch_max(phase as u32, Ordering::AcqRel);
+        self.life.advance_to(phase);
     }
 
     /// Takes note of a suspended queue, for the report of a shutdown.
@@ -175,7 +197,7 @@ impl Engine {
 
     /// Reports a contained panic and drops its payload.
     pub(crate) fn report_panic(&self, label: &str, panic: Panic, closure: &'static str) {
-        self.panics.fetch_add(1, Ordering::Relaxed); // A statistic.
+        self.panics.add_one();
         if let Some(hook) = &self.hooks.on_panic {
             let report = PanicReport { label, message: panic.message(), location: panic.location, closure };
             contained(|| hook(&report));
@@ -192,17 +214,25 @@ impl Engine {
         }
     }
 
+    /// Drops a place in line that will never be served: its source or lane ends.
+    pub(crate) fn give_up(&self, label: &str, token: Job) {
+        let closure = token.type_name();
+        if let Err(panic) = job::contain(|| drop(token)) {
+            self.report_panic(label, panic, closure);
+        }
+    }
+
     /// Reports a closure that the pool has dropped unrun.
     pub(crate) fn note_lost(&self, label: &str, closure: &'static str) {
-        self.count_lost(label, closure, Loss::Dropped);
+        self.count_lost(label, closure, Loss::Ended);
     }
 
     fn count_lost(&self, label: &str, closure: &'static str, loss: Loss) {
         let (count, hook) = match loss {
-            Loss::Dropped => (&self.dropped, &self.hooks.on_dropped),
+            Loss::Cancelled | Loss::Ended => (&self.dropped, &self.hooks.on_dropped),
             Loss::Rejected => (&self.rejected, &self.hooks.on_rejected),
         };
-        count.fetch_add(1, Ordering::Relaxed); // A statistic.
+        count.add_one();
         if let Some(hook) = hook {
             contained(|| hook(&LossReport { label, closure }));
         }
@@ -210,8 +240,7 @@ impl Engine {
 
     /// How many panics were contained, closures dropped and closures rejected so far.
     pub(crate) fn losses(&self) -> (u64, u64, u64) {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed); // Statistics.
-        (read(&self.panics), read(&self.dropped), read(&self.rejected))
+        (self.panics.get(), self.dropped.get(), self.rejected.get())
     }
 }
 
@@ -242,5 +271,24 @@ impl Engine {
 pub(crate) fn contained(hook: impl FnOnce()) {
     if let Err(panic) = job::contain(hook) {
         panic.bury();
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_loop_that_has_ended_is_never_started_again() {
+        let needed = Engine::in_place();
+        let running = needed.event_loop().unwrap().expect("nothing has ended it");
+        assert!(Arc::ptr_eq(&running, &needed.event_loop().unwrap().unwrap()), "there is one");
+        needed.end_event_loop().unwrap().stop();
+        let unneeded = Engine::in_place();
+        assert!(unneeded.end_event_loop().is_none());
+        for engine in [needed, unneeded] {
+            assert!(engine.event_loop().unwrap().is_none());
+            assert!(engine.running_event_loop().is_none() && engine.end_event_loop().is_none());
+        }
     }
 }

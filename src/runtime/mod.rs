@@ -1,0 +1,174 @@
+//! A runtime: its threads, its event loop, its life.
+
+mod builder;
+mod report;
+
+pub use builder::RuntimeBuilder;
+pub use report::Report;
+pub use report::Shutdown;
+pub use report::SpawnFailure;
+pub use report::StallReport;
+pub use report::Statistics;
+pub use report::TimedShutdown;
+pub use report::WaitingThread;
+
+use crate::engine::Engine;
+use crate::engine::Loss;
+use crate::engine::Phase;
+use crate::pool::Pool;
+use crate::sync::Arc;
+use crate::sync::OnceLock;
+use crate::sync::deadline_after;
+use crate::sync::now;
+use std::fmt;
+use std::time::Duration;
+
+/// Threads that run queues, and an event loop for their timers.
+///
+/// Most programs use the default runtime, through [`Queue::serial`](crate::Queue::serial) and its siblings. One of your
+/// own has its own threads, limits and hooks, and ends when you say so.
+///
+/// Dropping a runtime is `shutdown(Shutdown::CancelPending.within(..))` with the builder's `drop_within`: it drops and
+/// reports what has not started. Queues outlive their runtime: what is submitted to them afterwards is rejected, and sync
+/// calls still run, on the caller's thread.
+///
+/// ```
+/// use concourse::{Runtime, Shutdown};
+/// use std::time::Duration;
+///
+/// let runtime = Runtime::builder().threads(1).build()?;
+/// let queue = runtime.serial("work");
+/// queue.exec_async(|| println!("runs before the runtime ends"));
+/// let report = runtime.shutdown(Shutdown::Drain.within(Duration::from_secs(10)));
+/// assert!(report.complete);
+/// assert!(queue.try_exec_async(|| println!("too late")).is_err());
+/// # Ok::<(), concourse::RuntimeError>(())
+/// ```
+#[must_use = "dropping the runtime ends it"]
+pub struct Runtime {
+    engine: Arc<Engine>,
+    pool: Arc<Pool>,
+    drop_within: Duration,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// A builder with the default settings.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::new()
+    }
+
+    /// The runtime that [`Queue::serial`](crate::Queue::serial) and its siblings use, built on first use. It is never
+    /// dropped: leaving `main` abandons what is queued, as in libdispatch.
+    pub fn default_runtime() -> &'static Self {
+        static DEFAULT: OnceLock<Runtime> = OnceLock::new();
+        DEFAULT.get_or_init(|| match Self::builder().build() {
+            Ok(runtime) => runtime,
+            // The defaults are within their bounds on every machine.
+            Err(error) => unreachable!("{error}"),
+        })
+    }
+
+    /// What the runtime's queues are built on.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// How many threads there are and what they do, and what timers cost.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let counts = self.pool.counts();
+        let event_loop = self.engine.running_event_loop();
+        Statistics {
+            threads: counts.live,
+            awake: counts.awake,
+            blocked: counts.blocked,
+            sleeping: counts.sleeping,
+            limit: counts.limit,
+            started: counts.started,
+            queued: counts.queued,
+            timer_wakeups: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups()),
+            timer_wakeups_saved: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups_saved()),
+        }
+    }
+
+    /// Ends the runtime and says what became of its work.
+    ///
+    /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
+    /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
+    /// from a job of this runtime it waits for nothing, and reports that job as running. May be called again, with a longer
+    /// time for instance.
+    pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
+        let TimedShutdown { how, time } = how.into();
+        let deadline = time.and_then(deadline_after);
+        // Before anything is refused, so that the event loop's thread never has a refused job to drop.
+        self.end_timers();
+        self.engine.advance_to(match how {
+            Shutdown::Drain => Phase::Draining,
+            Shutdown::CancelPending => Phase::Cancelling,
+        });
+        if how == Shutdown::CancelPending {
+            self.cancel_pending();
+        }
+        if self.pool.is_own_thread() && how == Shutdown::Drain {
+            // The drain goes on once this job has returned; nobody can wait for it here.
+            return self.report(1);
+        }
+        let calm = self.pool.quiesce(deadline);
+        if !calm {
+            // Out of time: what has not started by now will not.
+            self.engine.advance_to(Phase::Cancelling);
+            self.cancel_pending();
+        }
+        let still_running = self.pool.stop(deadline.or_else(|| (!calm).then(now)));
+        self.report(if calm { still_running } else { still_running.max(1) })
+    }
+
+    fn report(&self, still_running: usize) -> Report {
+        let suspended = self.engine.suspended();
+        let suspended: Vec<_> = suspended.iter().filter_map(|queue| Some(queue.holds_back()?.to_string())).collect();
+        let (panics, dropped, rejected) = self.engine.losses();
+        let complete = still_running == 0 && suspended.is_empty();
+        Report { complete, still_running, suspended, dropped, rejected, panics }
+    }
+
+    fn end_timers(&self) {
+        let Some(event_loop) = self.engine.end_event_loop() else { return };
+        for armed in event_loop.stop() {
+            if let Some(job) = armed.job {
+                self.engine.lose(armed.sink.label(), job, Loss::Ended);
+            }
+        }
+    }
+
+    fn cancel_pending(&self) {
+        self.pool.cancel_loose();
+        for queue in self.engine.suspended() {
+            queue.drop_pending();
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let _ = self.shutdown(Shutdown::CancelPending.within(self.drop_within));
+    }
+}
+
+/// Runs `f`, which blocks, and lets the runtime start another thread in the place of the calling one meanwhile.
+///
+/// The runtime's own waits do this by themselves, and a plain blocking call is found out after a while; this says so at
+/// once. On a thread that belongs to no runtime it just calls `f`.
+///
+/// ```
+/// let text = concourse::blocking(|| std::fs::read_to_string("Cargo.toml"));
+/// # drop(text);
+/// ```
+pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    crate::sync::blocking(f)
+}
