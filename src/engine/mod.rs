@@ -246,6 +246,11 @@ impl Engine {
 
 #[cfg(test)]
 impl Engine {
+    /// How many suspended queues are on the list.
+    pub(crate) fn noted(&self) -> usize {
+        self.suspended.lock().len()
+    }
+
     /// An engine that runs every job in place, for tests below the pool.
     pub(crate) fn in_place() -> Arc<Self> {
         struct InPlace;

@@ -17,6 +17,7 @@ use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Route;
 
+use crate::queue::Accept;
 use crate::queue::Queue;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -223,6 +224,29 @@ fn a_job_that_is_pushed_while_the_queue_is_suspended_does_not_run() {
         while fixture.tokens.run_one() {}
         assert!(fixture.ran() < 2, "a job of a suspended queue that lost its last handle ran");
     });
+}
+
+#[test]
+fn what_a_suspension_holds_back_never_starts_once_the_last_handle_is_gone() {
+    for build in [Fixture::serial, Fixture::concurrent] {
+        explore(2, move || {
+            let fixture = build();
+            // The count of references carries no ordering here: the lane outlives the threads.
+            let owner = fixture.queue().sink();
+            fixture.queue().exec_async(fixture.reader());
+            let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+            let queue = fixture.queue();
+            queue.suspend().unwrap();
+            let other = Arc::clone(&fixture);
+            queue.exec_async(move || other.ran.store(99, Ordering::Relaxed));
+            drop(queue);
+            fixture.drop_queue();
+            worker.join().unwrap();
+            while fixture.tokens.run_one() {}
+            assert!(fixture.ran() < 2, "a job of a suspended queue that lost its last handle ran");
+            drop(owner);
+        });
+    }
 }
 
 #[test]

@@ -6,21 +6,23 @@
 
 use super::lane::Control;
 use super::lane::Lane;
-use super::waiter::AbortOnUnwind;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
+use super::waiter::without_unwinding;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
+use crate::engine::Phase;
 use crate::job;
 use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::sync::Arc;
+use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::planted;
@@ -195,9 +197,12 @@ impl Lane {
     fn run_one(&self, job: Job) -> Kind {
         let shape = job.shape();
         let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
-        if let Err(panic) = Frame::run(self, mode, || job::contain(|| job.run())) {
-            self.engine.report_panic(self.label(), panic, shape.type_name());
-        }
+        // The hook runs inside the frame: the lane is held until the job has been counted out.
+        Frame::run(self, mode, || {
+            if let Err(panic) = job::contain(|| job.run()) {
+                self.engine.report_panic(self.label(), panic, shape.type_name());
+            }
+        });
         shape.kind
     }
 
@@ -215,6 +220,10 @@ impl Lane {
             let mut control = self.control();
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
+            }
+            if self.engine.phase() == Phase::Cancelling {
+                drop(control);
+                return self.abandon_concurrent();
             }
             let mut aftermath = Aftermath::default();
             let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
@@ -271,7 +280,7 @@ impl Lane {
             return Frame::run(self, mode, f);
         }
         if spin_for(|| self.enter(kind).then_some(())).is_none() {
-            self.stand_in_readers_line(kind);
+            without_unwinding(|| self.stand_in_readers_line(kind));
         }
         let _exit = Exit(self, kind);
         Frame::run(self, mode, f)
@@ -280,7 +289,6 @@ impl Lane {
     /// Queues behind what is there, runs what may start ahead, and returns when it is this thread's turn.
     #[cold]
     fn stand_in_readers_line(&self, kind: Kind) {
-        let _abort = AbortOnUnwind;
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let reason = Reason::Sync(Arc::clone(self.label()));
@@ -322,7 +330,15 @@ impl Lane {
 
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn concurrent_cancel_pending(&self) -> usize {
-        let _abort = AbortOnUnwind;
+        if Frame::is_walking(self) {
+            // From a capture's destructor or a hook: waiting for the walk that called it would never end.
+            return self.walk_readers_in_frame(Until::EndBetweenMarkers, Loss::Cancelled);
+        }
+        without_unwinding(|| self.cancel_in_readers_line())
+    }
+
+    /// Queues a marker behind what is pending, and returns when everything before it is gone.
+    fn cancel_in_readers_line(&self) -> usize {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let _ = self.push(Job::marker(Kind::Cancel, me.to_word()));
@@ -336,7 +352,7 @@ impl Lane {
             if !control.walking {
                 control.walking = true;
                 drop(control);
-                self.walk_concurrent(Some(me), Loss::Cancelled);
+                self.walk_readers(Until::Marker(me), Loss::Cancelled);
                 self.end_walk();
             } else {
                 waiter.rejoin(&mut control);
@@ -360,15 +376,20 @@ impl Lane {
         aftermath.follow(self);
     }
 
-    /// Drops pending jobs in place, up to a canceller's marker or to the end. The caller has set `walking`.
-    fn walk_concurrent(&self, until: Option<WaiterPointer>, loss: Loss) {
+    /// Drops pending jobs in place. The caller has set `walking`.
+    fn walk_readers(&self, until: Until, loss: Loss) {
+        Frame::run(self, Mode::Walking, || self.walk_readers_in_frame(until, loss));
+    }
+
+    /// Returns how many jobs were dropped since the last marker.
+    fn walk_readers_in_frame(&self, until: Until, loss: Loss) -> usize {
         let mut count = 0;
         let mut tries = 0;
         let mut cursor = self.walker().cursor();
         loop {
             let mut walker = self.walker();
             match walker.peek_at(&mut cursor) {
-                Peek::Empty => return,
+                Peek::Empty => return count,
                 Peek::Unwritten => {
                     back_off(&mut tries);
                     continue;
@@ -379,7 +400,7 @@ impl Lane {
                         count += 1;
                         self.lose(job, loss);
                     }
-                    Kind::Cancel => {
+                    Kind::Cancel if until != Until::EndBetweenMarkers => {
                         let waiter = WaiterPointer::from_word(walker.pointer_at(cursor));
                         drop(walker.remove_at(cursor));
                         if let Some(waiter) = waiter {
@@ -387,8 +408,8 @@ impl Lane {
                             let parker = self.complete(waiter, std::mem::take(&mut count), &mut control);
                             drop(control);
                             parker.unpark();
-                            if until == Some(waiter) {
-                                return;
+                            if until == Until::Marker(waiter) {
+                                return count;
                             }
                         }
                     }
@@ -396,7 +417,7 @@ impl Lane {
                         let token = walker.remove_at(cursor);
                         self.engine.give_up(self.label(), token);
                     }
-                    Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
+                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },
             }
             self.walker().advance(&mut cursor);
@@ -405,14 +426,16 @@ impl Lane {
 
     /// Drops everything that is pending, and goes on with the waiters.
     pub(super) fn empty_out_concurrent(&self, loss: Loss) {
-        {
-            let mut control = self.control();
-            if control.walking {
-                return; // The other walker goes on to the end.
-            }
-            control.walking = true;
+        self.empty_out_readers(self.control(), loss);
+    }
+
+    pub(super) fn empty_out_readers(&self, mut control: MutexGuard<'_, Control>, loss: Loss) {
+        if control.walking {
+            return; // The other walker goes on to the end.
         }
-        self.walk_concurrent(None, loss);
+        control.walking = true;
+        drop(control);
+        self.walk_readers(Until::End, loss);
         self.end_walk();
     }
 
@@ -426,4 +449,15 @@ impl Lane {
         drop(control);
         aftermath.follow(self);
     }
+}
+
+/// How far a walk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// To the last job that is there.
+    End,
+    /// As `End`, but the markers stay for the walk that the thread has further up its stack.
+    EndBetweenMarkers,
+    /// To this canceller's marker.
+    Marker(WaiterPointer),
 }

@@ -365,6 +365,10 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        if self.control().suspends > 0 {
+            // Else the engine's weak reference would keep the memory.
+            self.engine.forget_suspended(self.id());
+        }
         // A lane with a keeper is not dropped: the keeper has a reference. What is left here was parked when the runtime
         // ended, and is reported like everything that never runs.
         let left = dismantle(&mut self.producers.0.list, &mut self.front, &self.engine.blocks);
@@ -446,5 +450,24 @@ impl<'a> Holder<'a> {
     #[must_use]
     pub(super) fn hand_over(self, waiter: WaiterPointer, control: &mut Control) -> Arc<Parker> {
         waiter.tell(Turn::Drain, 0, control)
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use crate::engine::Engine;
+    use crate::queue::Queue;
+    use crate::sync::Arc;
+
+    #[test]
+    fn a_queue_that_goes_while_it_is_suspended_leaves_nothing_behind() {
+        let engine = Engine::in_place();
+        for build in [Queue::serial_on, Queue::concurrent_on] {
+            let queue = build(Arc::clone(&engine), "suspended");
+            queue.suspend().unwrap();
+            assert_eq!(engine.noted(), 1);
+            drop(queue);
+            assert_eq!((engine.noted(), Arc::strong_count(&engine)), (0, 1));
+        }
     }
 }

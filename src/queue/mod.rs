@@ -230,7 +230,7 @@ impl Queue {
     /// ```
     pub fn try_exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> Result<R, SyncError<F>> {
         if self.lane.is_concurrent() {
-            if Frame::hold_of(&self.lane) == Some(Mode::Exclusive) {
+            if matches!(Frame::hold_of(&self.lane), Some(Mode::Exclusive | Mode::Walking)) {
                 return Err(self.would_deadlock(f));
             }
             return Ok(self.lane.concurrent_sync(false, f));
@@ -422,9 +422,9 @@ impl Lane {
             return; // It finishes what it has; whoever keeps it has a reference.
         }
         if self.is_concurrent() {
+            // In one critical section with the look through the list: else what was held back might start in between.
             self.end_all_suspensions(&mut control);
-            drop(control);
-            self.empty_out_concurrent(Loss::Cancelled);
+            self.empty_out_readers(control, Loss::Cancelled);
         } else {
             let hold = self.unpark(&mut control);
             drop(control);

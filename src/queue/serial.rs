@@ -6,13 +6,13 @@ use super::lane::Acquired;
 use super::lane::Holder;
 use super::lane::Keeper;
 use super::lane::Lane;
-use super::waiter::AbortOnUnwind;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
+use super::waiter::without_unwinding;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -187,7 +187,8 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    if left.get() == 0 {
+                    // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
+                    if left.get() == 0 || me.is_none() && self.engine.phase() == Phase::Cancelling {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -258,7 +259,14 @@ impl Lane {
     }
 
     /// Drops pending jobs in place; waiters keep their slots. Returns how many were dropped since the last marker.
+    ///
+    /// Captures and hooks are user code, which may call the lane again: inside a frame it is told that the thread holds
+    /// it, or cancels in place.
     fn walk(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
+        Frame::run(self, Mode::Exclusive, || self.walk_in_frame(hold, until, loss))
+    }
+
+    fn walk_in_frame(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
         let mut count = 0;
         let mut tries = 0;
         let mut cursor = hold.consumer().cursor();
@@ -279,7 +287,7 @@ impl Lane {
                         count += 1;
                         self.lose(job, loss);
                     }
-                    Kind::Cancel => {
+                    Kind::Cancel if until != Until::EndBetweenMarkers => {
                         let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
                         drop(consumer.remove_at(cursor));
                         if until == Until::Marker(waiter) {
@@ -293,7 +301,7 @@ impl Lane {
                         let token = consumer.remove_at(cursor);
                         self.engine.give_up(self.label(), token);
                     }
-                    Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
+                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },
             }
             hold.consumer().advance(&mut cursor);
@@ -342,8 +350,8 @@ impl Lane {
         let hold = match spin_for(|| if self.gate.is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten()
         {
             Some(Acquired::Free(hold)) => hold,
-            Some(Acquired::Held(hold)) => self.stand_in_line(Some(hold)),
-            None => self.stand_in_line(None),
+            Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
+            None => without_unwinding(|| self.stand_in_line(None)),
         };
         let _release = Release(Some(hold));
         Frame::run(self, Mode::Exclusive, f)
@@ -352,7 +360,6 @@ impl Lane {
     /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
     #[cold]
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
-        let _abort = AbortOnUnwind;
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let reason = Reason::Sync(Arc::clone(self.label()));
@@ -385,9 +392,13 @@ impl Lane {
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn serial_cancel_pending(&self) -> usize {
         if let Some(mut hold) = self.held_by_caller() {
-            return self.walk(&mut hold, Until::End, Loss::Cancelled);
+            return self.walk(&mut hold, Until::EndBetweenMarkers, Loss::Cancelled);
         }
-        let _abort = AbortOnUnwind;
+        without_unwinding(|| self.cancel_in_line())
+    }
+
+    /// Queues a marker behind what is pending, and returns when everything before it is gone.
+    fn cancel_in_line(&self) -> usize {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let edge = self.push(Job::marker(Kind::Cancel, me.to_word()));
@@ -431,6 +442,8 @@ impl Lane {
 enum Until {
     /// To the last job that is there.
     End,
+    /// As `End`, but the markers stay for the drain or the walk that the thread has further up its stack.
+    EndBetweenMarkers,
     /// To this canceller's marker.
     Marker(Option<WaiterPointer>),
     /// Until every registered canceller has been told.

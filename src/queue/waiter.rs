@@ -15,7 +15,6 @@ pub(super) use super::state::Turn;
 use crate::sync::Arc;
 use crate::sync::Parker;
 use crate::sync::Reason;
-use crate::sync::panicking;
 use crate::sync::park_while;
 use crate::sync::parker;
 use crate::sync::spin_loop;
@@ -103,15 +102,20 @@ impl WaiterPointer {
     }
 }
 
-/// Ends the process if the stack unwinds past it: somebody holds a pointer into it.
-pub(super) struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        if panicking() {
+/// Runs `f`, and ends the process if it unwinds: somebody may hold a pointer into the stack that it would leave.
+///
+/// `panicking` does not tell: the call may come from a destructor while the thread unwinds for another reason.
+pub(super) fn without_unwinding<R>(f: impl FnOnce() -> R) -> R {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
             std::process::abort();
         }
     }
+    let abort = Abort;
+    let value = f();
+    std::mem::forget(abort);
+    value
 }
 
 /// How a thread holds a lane.
@@ -121,6 +125,8 @@ pub(super) enum Mode {
     Exclusive,
     /// Beside others, on a concurrent lane.
     Shared,
+    /// Looking through a concurrent lane's list, where nothing starts meanwhile.
+    Walking,
 }
 
 /// One lane that the thread runs jobs of; frames nest.
@@ -164,12 +170,17 @@ impl Frame {
     pub(super) fn hold_of(lane: &Lane) -> Option<Mode> {
         let mut held = None;
         for frame in Self::all().filter(|frame| ptr::eq(frame.lane, lane)) {
-            if frame.mode == Mode::Exclusive {
-                return Some(Mode::Exclusive);
+            if frame.mode != Mode::Shared {
+                return Some(frame.mode);
             }
             held = Some(Mode::Shared);
         }
         held
+    }
+
+    /// True if the thread looks through `lane`'s list, further up its stack.
+    pub(super) fn is_walking(lane: &Lane) -> bool {
+        Self::all().any(|frame| ptr::eq(frame.lane, lane) && frame.mode == Mode::Walking)
     }
 
     /// The labels of the lanes that the thread holds, newest first.

@@ -1,0 +1,55 @@
+//! What queues do once their runtime has ended.
+
+use concourse::Dispatch;
+use concourse::Runtime;
+use concourse::Shutdown;
+use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The names of the process's threads that belong to the runtime of this name.
+fn threads_of(runtime: &str) -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.starts_with(runtime)).collect()
+}
+
+#[test]
+fn a_timer_is_rejected_and_starts_no_thread() {
+    let runtime = Runtime::builder().name("over").threads(1).build().unwrap();
+    let queue = runtime.serial("queue");
+    let _ = runtime.shutdown(Shutdown::Drain);
+    let late = queue.after(Duration::from_millis(1), || unreachable!()).unwrap();
+    assert!(!late.cancel());
+    assert_eq!(threads_of("over"), [""; 0]);
+    assert_eq!(runtime.shutdown(Shutdown::Drain).rejected, 1);
+}
+
+#[test]
+fn a_cancelling_shutdown_starts_no_further_job_of_a_running_drain() {
+    for concurrent in [false, true] {
+        let runtime = Runtime::builder().threads(2).build().unwrap();
+        let queue = if concurrent {
+            runtime.queue("one by one").concurrent().width(1).build().unwrap()
+        } else {
+            runtime.serial("serial")
+        };
+        let (started, start) = mpsc::channel();
+        let probe = queue.clone();
+        queue.exec_async(move || {
+            started.send(()).unwrap();
+            // Until the shutdown has begun.
+            while probe.try_exec_async(|| ()).is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        start.recv().unwrap();
+        for _ in 0..10 {
+            queue.exec_async(|| panic!("it started after the cancellation"));
+        }
+        let report = runtime.shutdown(Shutdown::CancelPending);
+        assert_eq!((report.complete, report.panics), (true, 0));
+        assert!(report.dropped >= 10);
+    }
+}
