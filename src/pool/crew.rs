@@ -240,13 +240,18 @@ impl Crew {
         }
     }
 
-    /// Waits until `done` holds or the deadline has passed. `done` is looked at whenever nobody is awake any more.
+    /// Waits until `done` held or the deadline has passed. `done` is looked at whenever nobody is awake any more.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>, done: impl Fn() -> bool) -> bool {
         let parker = sync::parker();
         self.waiters.lock().push(Arc::clone(&parker));
-        sync::park_while(&parker, &Reason::Completion, deadline, || !done());
+        // What held once need not hold for long: a second look would be at something else.
+        let mut held = false;
+        sync::park_while(&parker, &Reason::Completion, deadline, || {
+            held = done();
+            !held
+        });
         self.waiters.lock().retain(|waiter| !Arc::ptr_eq(waiter, &parker));
-        done()
+        held
     }
 
     /// Refuses jobs from now on, lets every worker go, and drops what is queued.

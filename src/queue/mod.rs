@@ -28,6 +28,7 @@ use crate::error::SuspendError;
 use crate::error::SyncError;
 use crate::event_loop::Sink;
 use crate::job::Job;
+use crate::job::Kind as JobKind;
 use crate::job::Route;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
@@ -382,6 +383,10 @@ impl Drop for SuspendGuard {
 impl Lane {
     #[inline]
     pub(super) fn exec_async(&self, job: Job) {
+        if self.engine.phase() != Phase::Open && job.shape().kind != JobKind::Token {
+            // Also behind jobs that still run: a job that submits its own successor would keep a drain going for ever.
+            return self.lose(job, Loss::Rejected);
+        }
         if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
     }
 
@@ -417,6 +422,12 @@ impl Lane {
 
     /// The last handle has gone.
     fn close(&self) {
+        if self.control().suspends > 0 {
+            current::close(self, Self::drop_what_is_held_back);
+        }
+    }
+
+    fn drop_what_is_held_back(&self) {
         let mut control = self.control();
         if control.suspends == 0 {
             return; // It finishes what it has; whoever keeps it has a reference.
