@@ -330,3 +330,51 @@ fn pending_jobs_and_barriers_are_cancelled_and_readers_keep_their_place() {
     queue.barrier_sync(|| ());
     assert_eq!(ran.load(SeqCst), 2);
 }
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn cancellations_that_meet_are_all_served() {
+    let runtime = runtime(1);
+    let queue = runtime.concurrent("cancelled thrice");
+    queue.suspend().unwrap();
+    let (begun, go, served) = (Event::new(), Event::new(), Group::new());
+    let slow = OnDrop({
+        let (begun, go) = (begun.clone(), go.clone());
+        move || {
+            begun.set();
+            go.wait();
+        }
+    });
+    queue.exec_async(move || drop(slow));
+    let cancel = || {
+        let (queue, member) = (queue.clone(), served.enter());
+        spawn_blocked(move || {
+            let count = queue.cancel_pending();
+            drop(member);
+            count
+        })
+    };
+    let first = cancel();
+    begun.wait();
+    // The first is dropping, the second has nothing before it but that, the third stands behind a reader.
+    let second = cancel();
+    let reader = spawn_blocked({
+        let queue = queue.clone();
+        move || queue.exec_sync(|| ())
+    });
+    queue.exec_async(|| ());
+    let third = cancel();
+    go.set();
+    served.wait_timeout(GENEROUS).unwrap();
+    assert_eq!([first, second, third].map(|cancel| cancel.join().unwrap()), [1, 0, 1]);
+    queue.resume().unwrap();
+    reader.join().unwrap();
+}

@@ -195,11 +195,13 @@ impl Crew {
         }
     }
 
-    /// Drops a job unrun and says so.
+    /// Drops a job unrun and says so. A drain is nobody's closure: what it would have run is reported by its lane.
     pub(crate) fn drop_job(&self, job: Job) {
-        let type_name = job.type_name();
+        let (type_name, kind) = (job.type_name(), job.shape().kind);
         let dropped = job::contain(|| drop(job));
-        self.report(PoolEvent::JobDropped { type_name });
+        if kind == Kind::Job {
+            self.report(PoolEvent::JobDropped { type_name });
+        }
         if let Err(panic) = dropped {
             self.report(PoolEvent::JobPanicked { panic, type_name });
         }

@@ -27,8 +27,8 @@ use crate::error::SubmitError;
 use crate::error::SuspendError;
 use crate::error::SyncError;
 use crate::event_loop::Sink;
+use crate::job;
 use crate::job::Job;
-use crate::job::Kind as JobKind;
 use crate::job::Route;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
@@ -383,7 +383,7 @@ impl Drop for SuspendGuard {
 impl Lane {
     #[inline]
     pub(super) fn exec_async(&self, job: Job) {
-        if self.engine.phase() != Phase::Open && job.shape().kind != JobKind::Token {
+        if self.engine.phase() != Phase::Open && job.shape().kind != job::Kind::Token {
             // Also behind jobs that still run: a job that submits its own successor would keep a drain going for ever.
             return self.lose(job, Loss::Rejected);
         }
