@@ -383,11 +383,23 @@ impl Drop for SuspendGuard {
 impl Lane {
     #[inline]
     pub(super) fn exec_async(&self, job: Job) {
-        if self.engine.phase() != Phase::Open && job.shape().kind != job::Kind::Token {
-            // Also behind jobs that still run: a job that submits its own successor would keep a drain going for ever.
-            return self.lose(job, Loss::Rejected);
-        }
+        if self.engine.phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
+    }
+
+    #[inline]
+    fn enqueue(&self, job: Job) {
         if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
+    }
+
+    /// Refuses a job, also behind others that still run: a job that submits its own successor would keep a drain going
+    /// for ever. Sources and lanes keep their places in line.
+    #[cold]
+    #[inline(never)]
+    fn exec_async_late(&self, job: Job) {
+        match job.shape().kind {
+            job::Kind::Token => self.enqueue(job),
+            _ => self.lose(job, Loss::Rejected),
+        }
     }
 
     /// A token of this lane will never run: drops what is pending.
