@@ -304,7 +304,7 @@ pub(crate) trait Executor: Send + Sync {
     /// The most jobs that can ever run at the same time.
     fn max_threads(&self) -> usize;
 
-    /// True if this executor's calling worker has nothing else at hand, so a drain may linger or go on in place.
+    /// True if the calling worker has nothing else at hand, or the executor has ended, so that a drain may go on in place.
     fn is_quiet(&self) -> bool;
 }
 

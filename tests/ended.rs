@@ -1,6 +1,7 @@
 //! What queues do once their runtime has ended.
 
 use concourse::Dispatch;
+use concourse::Event;
 use concourse::Runtime;
 use concourse::Shutdown;
 use std::fs;
@@ -51,5 +52,36 @@ fn a_cancelling_shutdown_starts_no_further_job_of_a_running_drain() {
         let report = runtime.shutdown(Shutdown::CancelPending);
         assert_eq!((report.complete, report.panics), (true, 0));
         assert!(report.dropped >= 10);
+    }
+}
+
+#[test]
+fn what_was_accepted_while_another_thread_held_the_queue_runs_on_that_thread() {
+    for concurrent in [false, true] {
+        let runtime = Runtime::builder().threads(1).build().unwrap();
+        let queue = if concurrent { runtime.concurrent("held") } else { runtime.serial("held") };
+        let (entered, inside) = mpsc::channel();
+        let leave = Event::new();
+        let (other, left) = (queue.clone(), leave.clone());
+        let holder = thread::spawn(move || {
+            other.barrier_sync(|| {
+                entered.send(()).unwrap();
+                left.wait();
+            });
+            thread::current().id()
+        });
+        inside.recv().unwrap();
+        let (ran, seen) = mpsc::channel();
+        for _ in 0..1_000 {
+            let ran = ran.clone();
+            queue.exec_async(move || ran.send(thread::current().id()).unwrap());
+        }
+        drop(ran);
+        let report = runtime.shutdown(Shutdown::Drain);
+        leave.set();
+        let holder = holder.join().unwrap();
+        let ran_on: Vec<_> = seen.iter().collect();
+        assert_eq!(ran_on, vec![holder; 1_000]);
+        assert_eq!((report.dropped, runtime.shutdown(Shutdown::Drain).dropped), (0, 0));
     }
 }

@@ -17,7 +17,6 @@ use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Route;
 
-use crate::queue::Accept;
 use crate::queue::Queue;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -26,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-struct Tokens(Mutex<VecDeque<Job>>);
+pub(super) struct Tokens(Mutex<VecDeque<Job>>);
 
 impl Executor for Tokens {
     fn submit(&self, job: Job, _: Route) -> Result<(), Job> {
@@ -44,7 +43,7 @@ impl Executor for Tokens {
 }
 
 impl Tokens {
-    fn run_one(&self) -> bool {
+    pub(super) fn run_one(&self) -> bool {
         let job = self.0.lock().pop_front();
         let found = job.is_some();
         if let Some(job) = job {
@@ -55,12 +54,12 @@ impl Tokens {
 }
 
 /// A queue, and a cell that the queue is to protect.
-struct Fixture {
-    queue: Mutex<Option<Queue>>,
-    tokens: Arc<Tokens>,
-    engine: Arc<Engine>,
-    protected: UnsafeCell<Vec<u32>>,
-    ran: AtomicU32,
+pub(super) struct Fixture {
+    pub(super) queue: Mutex<Option<Queue>>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) protected: UnsafeCell<Vec<u32>>,
+    pub(super) ran: AtomicU32,
 }
 
 // SAFETY: the cell is touched by the queue's jobs only; that they exclude each other is what the models check.
@@ -69,11 +68,11 @@ unsafe impl Send for Fixture {}
 unsafe impl Sync for Fixture {}
 
 impl Fixture {
-    fn serial() -> Arc<Self> {
+    pub(super) fn serial() -> Arc<Self> {
         Self::new(|engine| Queue::serial_on(engine, "model"))
     }
 
-    fn concurrent() -> Arc<Self> {
+    pub(super) fn concurrent() -> Arc<Self> {
         Self::new(|engine| Queue::concurrent_on(engine, "model"))
     }
 
@@ -91,47 +90,47 @@ impl Fixture {
     }
 
     /// A handle of its own, so that the lock around the model's handle is not held meanwhile.
-    fn queue(&self) -> Queue {
+    pub(super) fn queue(&self) -> Queue {
         self.queue.lock().clone().expect("the model still has its handle")
     }
 
-    fn drop_queue(&self) {
+    pub(super) fn drop_queue(&self) {
         let queue = self.queue.lock().take();
         drop(queue);
     }
 
-    fn write(&self, name: u32) {
+    pub(super) fn write(&self, name: u32) {
         self.protected.with_mut(|names| unsafe { (*names).push(name) });
         self.ran.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn read(&self) {
+    pub(super) fn read(&self) {
         self.protected.with(|names| unsafe { (*names).len() });
         self.ran.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn writer(self: &Arc<Self>, name: u32) -> impl FnOnce() + Send + 'static {
+    pub(super) fn writer(self: &Arc<Self>, name: u32) -> impl FnOnce() + Send + 'static {
         let fixture = Arc::clone(self);
         move || fixture.write(name)
     }
 
-    fn reader(self: &Arc<Self>) -> impl FnOnce() + Send + 'static {
+    pub(super) fn reader(self: &Arc<Self>) -> impl FnOnce() + Send + 'static {
         let fixture = Arc::clone(self);
         move || fixture.read()
     }
 
-    fn thread(self: &Arc<Self>, body: impl FnOnce(&Arc<Self>) + Send + 'static) -> super::JoinHandle<()> {
+    pub(super) fn thread(self: &Arc<Self>, body: impl FnOnce(&Arc<Self>) + Send + 'static) -> super::JoinHandle<()> {
         let fixture = Arc::clone(self);
         spawn(move || body(&fixture))
     }
 
-    fn ran(&self) -> u32 {
+    pub(super) fn ran(&self) -> u32 {
         self.ran.load(Ordering::Relaxed)
     }
 
     /// Lets the pool finish, then checks that `expected` jobs ran, each thread's in order, and that none panicked: a
     /// race that the checker reports inside a job is contained like any other panic.
-    fn finish(&self, expected: u32) {
+    pub(super) fn finish(&self, expected: u32) {
         while self.tokens.run_one() {}
         let (panics, ..) = self.engine.losses();
         assert_eq!(panics, 0, "a job raced or panicked");
@@ -231,8 +230,6 @@ fn what_a_suspension_holds_back_never_starts_once_the_last_handle_is_gone() {
     for build in [Fixture::serial, Fixture::concurrent] {
         explore(2, move || {
             let fixture = build();
-            // The count of references carries no ordering here: the lane outlives the threads.
-            let owner = fixture.queue().sink();
             fixture.queue().exec_async(fixture.reader());
             let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
             let queue = fixture.queue();
@@ -244,7 +241,6 @@ fn what_a_suspension_holds_back_never_starts_once_the_last_handle_is_gone() {
             worker.join().unwrap();
             while fixture.tokens.run_one() {}
             assert!(fixture.ran() < 2, "a job of a suspended queue that lost its last handle ran");
-            drop(owner);
         });
     }
 }

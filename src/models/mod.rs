@@ -12,6 +12,7 @@ mod block_list;
 mod event;
 mod group;
 mod lane;
+mod meetings;
 mod parking;
 mod pool;
 mod semaphore;

@@ -126,15 +126,23 @@ impl Model {
                     self.bells[slot].wait(None);
                 }
             }
-            if self.roster.state.read().is_stopped() {
-                let _ = self.roster.state.found();
+            if self.answer() {
                 return;
             }
-            if self.forage() {
-                return;
-            }
+        }
+    }
+
+    /// What a worker does that counts as searching as it was called; false if it counts as asleep again.
+    fn answer(&self) -> bool {
+        if self.roster.state.read().is_stopped() {
+            let _ = self.roster.state.found();
+            return true;
+        }
+        let found = self.forage();
+        if !found {
             self.roster.state.give_up();
         }
+        found
     }
 
     fn forage(&self) -> bool {
@@ -186,7 +194,17 @@ fn two_workers_share_the_search() {
         let model = Model::new(2, 2, 2);
         model.add_running();
         model.add_running();
-        let workers = [model.spawn_worker(0), model.spawn_worker(1)];
+        model.roster.state.lie_down();
+        assert_eq!(model.roster.enter(1, || false), Rest::Sleep);
+        let sleeper = Arc::clone(&model);
+        let sleeper = spawn(move || {
+            sleeper.bells[1].wait(None);
+            if !sleeper.answer() {
+                sleeper.doze(1);
+            }
+            sleeper.work(1);
+        });
+        let workers = [model.spawn_worker(0), sleeper];
         // One call for two jobs: the searcher that finds the first one passes the call on.
         model.push();
         model.submit();
@@ -224,8 +242,7 @@ fn a_push_is_not_lost_on_a_worker_that_retires() {
         let other = Arc::clone(&model);
         let sleeper = spawn(move || {
             if other.roster.rise(0) {
-                let (_, errand) = other.roster.leave(|| other.is_work_visible());
-                other.run(errand);
+                other.run(other.roster.leave(|| other.is_work_visible()));
             } else {
                 other.bells[0].wait(None);
                 if other.forage() {

@@ -101,7 +101,9 @@ impl Crew {
             Errand::Done => {}
             Errand::Call(slot) => self.slots[slot].bell.ring(),
             Errand::Start => self.start(self.config.max_threads),
-            Errand::Watch => drop(self.watch()),
+            Errand::Watch => {
+                self.watch();
+            }
             Errand::Discard => self.discard(),
         }
     }
@@ -139,11 +141,10 @@ impl Crew {
             }
             Err(error) => {
                 self.occupied.remove(slot);
-                self.starts.lock().refused_until = Some(sync::now() + RETRY);
-                let errand = self.roster.unstart(|| self.is_work_visible());
-                self.run(errand);
+                let is_news = self.starts.lock().refused_until.replace(sync::now() + RETRY).is_none();
+                self.run(self.roster.unstart(|| self.is_work_visible()));
                 self.go_short();
-                if refused_until.is_none() {
+                if is_news {
                     self.report(PoolEvent::SpawnFailed { error, live: self.roster.state.read().live() });
                 }
             }
@@ -154,13 +155,18 @@ impl Crew {
     /// if nobody else is there to run anything.
     fn go_short(self: &Arc<Self>) {
         self.watch();
+        self.offer_to_stand_in();
+    }
+
+    /// Makes the calling thread one that runs jobs while it waits, if nobody else is there to run them.
+    fn offer_to_stand_in(self: &Arc<Self>) {
         if self.roster.state.read().active() == 0 {
             sync::offer_host(|| Arc::new(StandIn::new(self)));
         }
     }
 
-    /// True while the system refuses threads.
-    pub(crate) fn is_short(&self) -> bool {
+    /// True if the last thread that was asked for was refused.
+    fn is_short(&self) -> bool {
         self.starts.lock().refused_until.is_some()
     }
 
@@ -170,13 +176,14 @@ impl Crew {
         if !self.is_short() {
             return None;
         }
-        if self.is_work_visible() {
+        let is_work_visible = self.is_work_visible();
+        if is_work_visible {
             self.notify();
             if may_stand_in && Worker::stand_in(self) {
                 return Some(Duration::ZERO);
             }
         }
-        Some(RETRY)
+        (is_work_visible || may_stand_in).then_some(RETRY)
     }
 
     /// Tells the owner of the pool, and survives what it does.
@@ -243,7 +250,10 @@ impl Crew {
     }
 
     /// Waits until `done` held or the deadline has passed. `done` is looked at whenever nobody is awake any more.
-    pub(crate) fn wait_until(&self, deadline: Option<Instant>, done: impl Fn() -> bool) -> bool {
+    pub(crate) fn wait_until(self: &Arc<Self>, deadline: Option<Instant>, done: impl Fn() -> bool) -> bool {
+        if self.is_short() {
+            self.offer_to_stand_in();
+        }
         let parker = sync::parker();
         self.waiters.lock().push(Arc::clone(&parker));
         // What held once need not hold for long: a second look would be at something else.
@@ -301,14 +311,18 @@ impl Crew {
 
 impl Host for Crew {
     fn before_park(&self, reason: &Reason) {
-        current::with(self, |worker| worker.block(reason));
+        if let Some(worker) = current::worker(self) {
+            worker.block(reason);
+        }
     }
 
     fn after_park(&self) {
-        current::with(self, Worker::unblock);
+        if let Some(worker) = current::worker(self) {
+            worker.unblock();
+        }
     }
 
     fn patience(&self) -> Option<Duration> {
-        current::with(self, |worker| worker.crew.patience(false)).flatten()
+        current::worker(self)?.crew.patience(false)
     }
 }

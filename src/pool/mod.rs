@@ -5,7 +5,7 @@ mod current;
 mod roster;
 mod sentinel;
 pub(crate) mod slot;
-mod state;
+pub(crate) mod state;
 mod worker;
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
@@ -183,7 +183,7 @@ impl Pool {
 
     /// True on a thread of this pool.
     pub(crate) fn is_own_thread(&self) -> bool {
-        current::with(&self.crew, |_| ()).is_some()
+        current::with(&self.crew, |worker| worker.is_some())
     }
 }
 
@@ -192,11 +192,10 @@ impl Executor for Pool {
         if self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
-        let mut job = Some(job);
-        current::with(&self.crew, |worker| job.take().map(|job| worker.push(job, route)));
-        if let Some(job) = job {
-            self.crew.inject(job, route);
-        }
+        current::with(&self.crew, |worker| match worker {
+            Some(worker) => worker.push(job, route),
+            None => self.crew.inject(job, route),
+        });
         Ok(())
     }
 
@@ -205,7 +204,11 @@ impl Executor for Pool {
     }
 
     fn is_quiet(&self) -> bool {
-        current::with(&self.crew, worker::Worker::is_idle).unwrap_or(false)
+        // After the end nothing will come: whoever runs a drain then goes on.
+        current::with(&self.crew, |worker| match worker {
+            Some(worker) => worker.is_idle(),
+            None => self.crew.roster.state.read().is_stopped(),
+        })
     }
 }
 

@@ -5,8 +5,8 @@
 
 use crate::pool::slot::SlotSet;
 use crate::pool::state::Need;
-use crate::pool::state::Snapshot;
 use crate::pool::state::State;
+use crate::sync::planted;
 
 /// What the caller has to do so that nobody forgets queued work.
 #[must_use]
@@ -94,7 +94,7 @@ impl Roster {
     pub(crate) fn enter(&self, slot: usize, is_work_visible: impl FnOnce() -> bool) -> Rest {
         self.sleepers.insert(slot);
         let now = self.state.settle();
-        if cfg!(concourse_planted = "pool_no_recheck") {
+        if planted!("pool_no_recheck") {
             return Rest::Sleep;
         }
         if !now.is_stopped() && !is_work_visible() {
@@ -119,10 +119,14 @@ impl Roster {
         risen
     }
 
-    /// A running worker is gone.
-    pub(crate) fn leave(&self, is_work_visible: impl FnOnce() -> bool) -> (Snapshot, Errand) {
-        let after = self.state.leave();
-        (after, self.hand_over(is_work_visible))
+    /// A running worker is gone. After a stop nobody waits for it any more, so it touches no job: who pushes one then
+    /// also drops it.
+    pub(crate) fn leave(&self, is_work_visible: impl FnOnce() -> bool) -> Errand {
+        self.state.leave();
+        match self.hand_over(is_work_visible) {
+            Errand::Discard => Errand::Done,
+            errand => errand,
+        }
     }
 
     /// A thread could not be started: whoever has counted on it needs somebody else. Only sleepers can help now.

@@ -159,7 +159,7 @@ impl Sentinel {
     /// Looks around; the pause until the next tick.
     fn tick(&mut self, pause: Duration) -> Duration {
         let before = self.crew.roster.state.tick();
-        let sight = self.crew.is_work_visible().then(|| self.look());
+        let sight = self.crew.is_work_visible().then(|| self.look_twice());
         let sight = sight.as_ref();
         if sight.is_some_and(|sight| sight.is_job_stranded) {
             match self.crew.roster.notify() {
@@ -180,6 +180,17 @@ impl Sentinel {
         } else {
             (pause * 2).min(LAST_TICK)
         }
+    }
+
+    /// A look, and another one before it is believed that workers sleep: any job may do so for a moment.
+    fn look_twice(&mut self) -> Sight {
+        let first = self.look();
+        let now = self.crew.roster.state.read();
+        if first.asleep + first.unknown == 0 || now.limit() == self.crew.roster.state.cap() {
+            return first;
+        }
+        let second = self.look();
+        Sight { asleep: first.asleep.min(second.asleep), unknown: first.unknown.min(second.unknown), ..second }
     }
 
     /// Watches the workers for a moment: which of them does not get on, and why.

@@ -35,6 +35,7 @@ use crate::sync::AtomicU64;
 use crate::sync::Line;
 use crate::sync::Ordering;
 use crate::sync::fence;
+use crate::sync::planted;
 
 const SEARCHING: Field = Field::lowest(12);
 const BLOCKED: Field = SEARCHING.above(12);
@@ -101,6 +102,12 @@ impl Snapshot {
 
     pub(crate) fn is_relied(self) -> bool {
         self.0 & RELIED.mask() != 0
+    }
+
+    /// True if a worker may just take the next job: the pool neither ends nor has too many active.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (STOPPED.mask() | CANCELLED.mask()) == 0 && !self.is_surplus()
     }
 
     /// Fewer threads could run than may: starting one is allowed below `cap`.
@@ -199,7 +206,7 @@ impl State {
     pub(crate) fn settle(&self) -> Snapshot {
         // The fence of the protocol: the caller has pushed a job, or has left a count, or has entered the set of
         // sleepers, and whoever does the opposite fences in between too. One of the two sees the other.
-        if cfg!(not(concourse_planted = "pool_no_fence")) {
+        if !planted!("pool_no_fence") {
             fence(Ordering::SeqCst);
         }
         // Acquire: who sees that everybody sleeps or is gone also sees what their jobs did.
@@ -243,8 +250,8 @@ impl State {
     }
 
     /// Counts a worker that runs as gone. The caller looks at the queues afterwards.
-    pub(crate) fn leave(&self) -> Snapshot {
-        self.sub(LIVE.one() + AWAKE.one())
+    pub(crate) fn leave(&self) {
+        self.sub(LIVE.one() + AWAKE.one());
     }
 
     /// Admits a running worker to the search, unless it is surplus or half of the limit searches already.

@@ -23,6 +23,10 @@ use std::rc::Rc;
 /// After so many looks a worker takes its oldest job, and after that looks outside first.
 const STRIDE: u32 = 61;
 
+/// After so many looks a worker looks for a lane first. A batch of loose jobs in its own deque may take long: a lane waits
+/// for eight of them at most, and not for the whole batch.
+const LANES: u32 = 8;
+
 /// How often a searcher looks everywhere before it lies down, and how long it pauses in between: a few microseconds in
 /// all. A longer search pays for bursts, and costs every lone job as much processor time as it lasts.
 const ROUNDS: usize = 8;
@@ -112,12 +116,15 @@ impl Worker {
         while let Some(job) = worker.deque.pop() {
             crew.put_back(job);
         }
+        // As after any push: if the pool has stopped, nobody else may look any more.
+        if crew.roster.state.settle().is_stopped() {
+            crew.discard();
+        }
         if let Some(worker) = Rc::into_inner(worker) {
             crew.slots[slot].move_out(worker.deque);
         }
         crew.occupied.remove(slot);
-        let (_, errand) = crew.roster.leave(|| crew.is_work_visible());
-        crew.run(errand);
+        crew.run(crew.roster.leave(|| crew.is_work_visible()));
         crew.note_calm();
     }
 
@@ -133,16 +140,15 @@ impl Worker {
     fn arrive(&self) -> Option<Job> {
         if self.crew.config.on_thread_start.is_some() {
             // The hook may take its time or wait for a job: meanwhile nobody may count on this thread's search.
-            let errand = self.crew.roster.found(|| self.crew.is_work_visible());
-            self.crew.run(errand);
+            self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
             self.crew.call_hook(self.crew.config.on_thread_start.as_ref(), "on_thread_start");
-            return self.next();
+            return self.next_with_care();
         }
         let job = self.forage().or_else(|| {
             self.crew.roster.state.give_up();
             self.doze()
         })?;
-        self.admit(job).or_else(|| self.next())
+        self.admit(job).or_else(|| self.next_with_care())
     }
 
     /// Runs `job` and all that follow, until the worker is to go.
@@ -150,7 +156,10 @@ impl Worker {
         let mut first = Some(job);
         // One containment around a run of jobs: entered again after each panic.
         while let Err(panic) = job::contain(|| {
-            while let Some(job) = first.take().or_else(|| self.next()) {
+            if let Some(job) = first.take() {
+                self.run(job);
+            }
+            while let Some(job) = self.next() {
                 self.run(job);
             }
         }) {
@@ -170,7 +179,7 @@ impl Worker {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&self, job: Job) {
         self.running.set(Some(job.shape()));
         self.place().pace.step();
@@ -183,7 +192,23 @@ impl Worker {
     }
 
     /// The next job, however long it takes; `None` if the worker is to go, counted as running.
+    #[inline(always)]
     fn next(&self) -> Option<Job> {
+        let now = self.crew.roster.state.read();
+        let looks = self.looks.get();
+        if now.is_plain() && looks > 1 && looks % LANES != 0 {
+            self.looks.set(looks - 1);
+            if let Some(job) = self.deque.pop() {
+                self.end_quiet();
+                return Some(job);
+            }
+        }
+        self.next_with_care()
+    }
+
+    /// As [`Worker::next`], for all that is not every time.
+    #[inline(never)]
+    fn next_with_care(&self) -> Option<Job> {
         loop {
             let now = self.crew.roster.state.read();
             if now.is_stopped() {
@@ -203,12 +228,17 @@ impl Worker {
         }
     }
 
-    /// Drops a job that is cancelled, and tells others of a quiet job before another one starts.
-    #[inline]
-    fn admit(&self, job: Job) -> Option<Job> {
+    /// Tells others of a quiet job that is still there, before another one starts.
+    #[inline(always)]
+    fn end_quiet(&self) {
         if self.has_quiet_job.replace(false) && !self.deque.is_empty() {
             self.crew.notify();
         }
+    }
+
+    /// What comes between finding a job and running it; a cancelled one is dropped instead.
+    fn admit(&self, job: Job) -> Option<Job> {
+        self.end_quiet();
         if job.shape().kind == Kind::Job && self.crew.roster.state.read().is_cancelled() {
             self.crew.drop_job(job);
             return None;
@@ -222,7 +252,8 @@ impl Worker {
         let looks = self.looks.get();
         if looks > 1 {
             self.looks.set(looks - 1);
-            return self.deque.pop().or_else(|| self.outside());
+            let lane = if looks % LANES == 0 { insist(|| self.crew.lanes.steal()) } else { None };
+            return lane.or_else(|| self.deque.pop()).or_else(|| self.outside());
         }
         if looks == 1 {
             self.looks.set(0);
@@ -273,8 +304,7 @@ impl Worker {
             }
             let job = self.deque.pop().or_else(|| self.outside()).or_else(|| self.steal());
             if job.is_some() {
-                let errand = self.crew.roster.found(|| self.crew.is_work_visible());
-                self.crew.run(errand);
+                self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
                 return job;
             }
         }
@@ -285,8 +315,7 @@ impl Worker {
     fn doze(&self) -> Option<Job> {
         while self.sleep() {
             if self.crew.roster.state.read().is_stopped() {
-                let errand = self.crew.roster.found(|| false);
-                self.crew.run(errand);
+                self.crew.run(self.crew.roster.found(|| false));
                 return None;
             }
             if let Some(job) = self.forage() {
@@ -303,7 +332,9 @@ impl Worker {
         let (crew, bell) = (&self.crew, &self.place().bell);
         match crew.roster.enter(self.slot, || crew.is_work_visible()) {
             Rest::Up => return true,
-            Rest::Watch => drop(crew.watch()),
+            Rest::Watch => {
+                crew.watch();
+            }
             Rest::Sleep => {}
         }
         crew.note_calm();
@@ -355,8 +386,7 @@ impl Worker {
         self.waits.set(waits + 1);
         if waits == 0 {
             *self.place().reason.lock() = Some(reason.clone());
-            let errand = self.crew.roster.block(|| self.crew.is_work_visible());
-            self.crew.run(errand);
+            self.crew.run(self.crew.roster.block(|| self.crew.is_work_visible()));
         }
     }
 

@@ -217,6 +217,9 @@ impl Lane {
         let mut left = BUDGET;
         let mut finished = None;
         loop {
+            if left == 0 && self.engine.executor().is_quiet() {
+                left = BUDGET;
+            }
             let mut control = self.control();
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
@@ -365,6 +368,11 @@ impl Lane {
 
     fn end_walk(&self) {
         let mut control = self.control();
+        while let Some(loss) = control.sweep.take() {
+            drop(control);
+            self.walk_readers(Until::End, loss);
+            control = self.control();
+        }
         control.walking = false;
         self.call_for_a_walk(control);
     }
@@ -437,12 +445,12 @@ impl Lane {
     }
 
     pub(super) fn empty_out_readers(&self, mut control: MutexGuard<'_, Control>, loss: Loss) {
+        control.sweep = Some(loss);
         if control.walking {
-            return; // The other walker goes on to the end.
+            return; // The other walker does it when it has done its own.
         }
         control.walking = true;
         drop(control);
-        self.walk_readers(Until::End, loss);
         self.end_walk();
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Control {
     pub(super) exclusive: bool,
     /// A thread looks through the list without the lock: nothing starts meanwhile.
     pub(super) walking: bool,
+    /// It must go on to the end of the list, for another thread that was to drop everything.
+    pub(super) sweep: Option<Loss>,
 }
 
 impl Control {
@@ -159,6 +161,7 @@ impl Lane {
                 running: 0,
                 exclusive: false,
                 walking: false,
+                sweep: None,
             }),
         });
         if suspended {
@@ -382,11 +385,16 @@ impl Drop for Lane {
     }
 }
 
-/// A lane's drain, on its way through the pool. Dropping it unrun drops what is pending in the lane.
+/// A lane's drain, on its way through the pool. A pool that has ended drops it unrun: if what was accepted is to run, it
+/// runs here then, on the thread that leaves the lane last; else it is dropped.
 struct Token(Option<Arc<Lane>>);
 
 impl Token {
     fn run(mut self) {
+        self.redeem();
+    }
+
+    fn redeem(&mut self) {
         if let Some(lane) = self.0.take() {
             match lane.engine.phase() {
                 Phase::Cancelling => lane.abandon(),
@@ -399,9 +407,7 @@ impl Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        if let Some(lane) = self.0.take() {
-            lane.abandon();
-        }
+        self.redeem();
     }
 }
 

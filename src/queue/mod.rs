@@ -313,8 +313,8 @@ impl Queue {
     /// Drops every job that has been submitted and has not started, and returns how many those were.
     ///
     /// Their captures are gone when the call returns, each closure was reported to the runtime's `on_dropped` hook, and
-    /// sync calls keep their place. If a job is running, the call waits until it ends; from a job of the queue itself it
-    /// acts at once.
+    /// sync calls keep their place. If a job of a serial queue is running, the call waits until it ends; from a job of the
+    /// queue itself, and on a concurrent queue, it acts at once.
     pub fn cancel_pending(&self) -> usize {
         if self.lane.is_concurrent() {
             self.lane.concurrent_cancel_pending()

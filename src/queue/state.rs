@@ -85,7 +85,7 @@ impl Told {
     }
 
     pub(super) fn turn(&self) -> Turn {
-        // Acquire, E4: what the teller did before.
+        // Acquire, E4: what the teller did before. (A waiter that looks under the control's lock has that order as well.)
         match self.turn.load(Ordering::Acquire) {
             0 => Turn::Wait,
             1 => Turn::Drain,
@@ -135,8 +135,8 @@ impl Handles {
     }
 
     pub(super) fn any(&self) -> bool {
-        // Acquire: as in `remove`.
-        self.0.load(Ordering::Acquire) > 0
+        // Relaxed: asked under the control's lock, which the last handle takes after it has gone.
+        self.0.load(Ordering::Relaxed) > 0
     }
 }
 

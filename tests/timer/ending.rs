@@ -19,11 +19,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-/// Panics if the event loop's thread runs it. A capture in handlers shows who drops them.
+/// Counts how often it is checked or dropped on the event loop's thread.
 struct NotOnTheLoop(Arc<AtomicU64>);
 
 impl NotOnTheLoop {
-    /// Notes in `breaches` if it is called, or dropped, on the wrong thread.
     fn check(&self) {
         if thread::current().name().is_some_and(|name| name.ends_with("-events")) {
             self.0.fetch_add(1, Ordering::Relaxed);

@@ -14,8 +14,8 @@ use concourse::Qos;
 use concourse::Source;
 use concourse::source::Schedule;
 use concourse::source::Timer;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -32,7 +32,7 @@ fn one_shots_fire_once_and_a_repeating_timer_until_it_is_cancelled_in_its_third_
         let (due, shots) = (start + millis(20 * number + 2), Arc::clone(&shots));
         let timer = Source::timer(&global).at(due).every(Duration::MAX).on_event(move |fires| {
             assert!(now() >= due, "early");
-            shots.lock().unwrap().push((number, fires));
+            shots.lock().push((number, fires));
         });
         timer.activate().unwrap()
     });
@@ -42,19 +42,19 @@ fn one_shots_fire_once_and_a_repeating_timer_until_it_is_cancelled_in_its_third_
         .on_event_with(move |timer, fires| {
             assert!(fires >= 1);
             calls += 1;
-            called.lock().unwrap().push("call");
+            called.lock().push("call");
             if calls == 3 {
                 timer.set(Schedule::after(Duration::ZERO));
                 timer.cancel();
             }
         })
-        .on_cancel(move || ended.lock().unwrap().push("cancelled"))
+        .on_cancel(move || ended.lock().push("cancelled"))
         .activate()
         .unwrap();
-    wait_until(|| repeats.lock().unwrap().len() >= 4 && shots.lock().unwrap().len() >= 5);
+    wait_until(|| repeats.lock().len() >= 4 && shots.lock().len() >= 5);
     let_time_pass(&main, 5);
-    assert_eq!(*repeats.lock().unwrap(), ["call", "call", "call", "cancelled"]);
-    let mut shots = shots.lock().unwrap().clone();
+    assert_eq!(*repeats.lock(), ["call", "call", "call", "cancelled"]);
+    let mut shots = shots.lock().clone();
     shots.sort_unstable();
     assert_eq!(shots, [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
     drop((one_shots, repeating));
@@ -155,12 +155,12 @@ fn an_interval_with_its_top_bit_set_fires_at_once_and_never_again() {
     for interval in [Duration::from_nanos(0x8000_0000_0000_0001), Duration::MAX] {
         let (queue, fired) = (runtime.serial("main"), Arc::new(Mutex::new(Vec::new())));
         let calls = Arc::clone(&fired);
-        let builder = Source::timer(&queue).every(interval).on_event(move |fires| calls.lock().unwrap().push(fires));
+        let builder = Source::timer(&queue).every(interval).on_event(move |fires| calls.lock().push(fires));
         let timer = builder.activate().unwrap();
         let_time_pass(&queue, 10);
-        wait_until(|| !fired.lock().unwrap().is_empty());
+        wait_until(|| !fired.lock().is_empty());
         let_time_pass(&queue, 10);
-        assert_eq!(*fired.lock().unwrap(), [1]);
+        assert_eq!(*fired.lock(), [1]);
         drop(timer);
     }
     finish(&runtime);

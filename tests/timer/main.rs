@@ -12,8 +12,8 @@ use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::Source;
 use concourse::source::Timer;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -88,7 +88,7 @@ impl Record {
 
     /// The timer, whose handler calls `then` after its call is recorded.
     fn timer(&self, queue: &impl Dispatch, mut then: impl FnMut(&Source<Timer>) + Send + 'static) -> Source<Timer> {
-        let (Calls { start, interval, .. }, record) = (&*self.0.lock().unwrap(), self.clone());
+        let (Calls { start, interval, .. }, record) = (&*self.0.lock(), self.clone());
         let builder = Source::timer(queue).at(*start).every(*interval);
         let builder = builder.on_event_with(move |timer, fires| {
             record.call(fires);
@@ -104,7 +104,7 @@ impl Record {
     /// If a fire was early, or one is missing that was due before the call began.
     #[track_caller]
     fn call(&self, fires: u64) {
-        let mut record = self.0.lock().unwrap();
+        let mut record = self.0.lock();
         assert_ne!(fires, 0, "a call for nothing");
         record.calls += 1;
         record.fires += fires;
@@ -115,19 +115,19 @@ impl Record {
 
     /// The next call begins after this, and shall have everything that is due by now.
     fn next_call_is_later(&self) {
-        self.0.lock().unwrap().before = now();
+        self.0.lock().before = now();
     }
 
     fn calls(&self) -> u64 {
-        self.0.lock().unwrap().calls
+        self.0.lock().calls
     }
 
     fn fires(&self) -> u64 {
-        self.0.lock().unwrap().fires
+        self.0.lock().fires
     }
 
     /// When the fire with this number is due, from 0.
     fn due(&self, fire: u64) -> Deadline {
-        self.0.lock().unwrap().due(fire)
+        self.0.lock().due(fire)
     }
 }

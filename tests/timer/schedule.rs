@@ -17,8 +17,8 @@ use concourse::Qos;
 use concourse::Source;
 use concourse::source::Schedule;
 use concourse::source::Timer;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ type Fires = Arc<Mutex<Vec<u64>>>;
 fn timer(queue: &impl Dispatch, schedule: Schedule) -> (Source<Timer>, Fires) {
     let fires = Fires::default();
     let handler = Arc::clone(&fires);
-    let builder = Source::timer(queue).after(HOUR).on_event(move |fires| handler.lock().unwrap().push(fires));
+    let builder = Source::timer(queue).after(HOUR).on_event(move |fires| handler.lock().push(fires));
     let timer = builder.activate().unwrap();
     timer.set(schedule);
     (timer, fires)
@@ -46,9 +46,9 @@ fn a_timer_without_an_interval_fires_once_and_can_be_set_again() {
     let queue = runtime.serial("main");
     let (timer, fires) = timer(&queue, Schedule::after(millis(2)));
     for call in 1..4 {
-        wait_until(|| fires.lock().unwrap().len() >= call);
+        wait_until(|| fires.lock().len() >= call);
         let_time_pass(&queue, 5);
-        assert_eq!(*fires.lock().unwrap(), vec![1; call]);
+        assert_eq!(*fires.lock(), vec![1; call]);
         timer.set(Schedule::after(millis(2)));
     }
     finish(&runtime);
@@ -92,7 +92,7 @@ fn times_that_pass_while_the_handler_runs_come_in_one_call() {
     let (record, slow) = (Record::new(now(), millis(2)), millis(9));
     let timer = record.timer(&runtime.serial("main"), move |_| thread::sleep(slow));
     wait_until(|| record.calls() >= 10);
-    assert!(record.fires() >= 1 + 9 * 4, "{}", record.fires());
+    assert!(record.fires() > 9 * 4, "four and more for each call but the first: {}", record.fires());
     drop(timer);
     finish(&runtime);
 }
@@ -102,8 +102,8 @@ fn a_deadline_that_has_passed_is_due_with_all_its_repetitions() {
     let runtime = runtime();
     let (queue, start) = (runtime.serial("main"), now() - millis(1000));
     let (timer, fires) = timer(&queue, Schedule::at(start).every(millis(400)));
-    wait_until(|| !fires.lock().unwrap().is_empty());
-    let first = fires.lock().unwrap()[0];
+    wait_until(|| !fires.lock().is_empty());
+    let first = fires.lock()[0];
     assert!(first >= 3 && start + millis(400) * u32::try_from(first - 1).unwrap() <= now(), "{first}");
     drop(timer);
     finish(&runtime);
@@ -129,10 +129,10 @@ fn setting_a_schedule_drops_the_times_that_were_not_delivered() {
             timer.resume().unwrap()
         }
         let_time_pass(&queue, 3);
-        assert!(fires.lock().unwrap().is_empty(), "{fires:?}");
+        assert!(fires.lock().is_empty(), "{fires:?}");
         timer.set(Schedule::after(Duration::ZERO));
-        wait_until(|| !fires.lock().unwrap().is_empty());
-        assert_eq!(*fires.lock().unwrap(), [1]);
+        wait_until(|| !fires.lock().is_empty());
+        assert_eq!(*fires.lock(), [1]);
     }
     finish(&runtime);
 }
@@ -169,7 +169,7 @@ fn leeway_lets_a_timer_wait_for_the_wake_up_of_another() {
         let (patient, patient_fires) = timer(&queue, Schedule::after(millis(40)).leeway(HOUR));
         let (exact, exact_fires) = timer(&queue, Schedule::after(millis(60)));
         for fires in [&patient_fires, &exact_fires] {
-            wait_until(|| *fires.lock().unwrap() == [1]);
+            wait_until(|| *fires.lock() == [1]);
         }
         drop((patient, exact));
     }

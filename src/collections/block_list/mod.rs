@@ -356,6 +356,8 @@ impl Consumer<'_> {
 
 /// Gives a list's blocks back and returns the jobs that were left. Nobody pushes any more.
 pub(crate) fn dismantle(list: &mut BlockList, front: &mut Front, cache: &BlockCache) -> Vec<Job> {
+    // For its Acquire, B2: what the last holder did, whatever brought the caller its `&mut`. The blocks go on to others.
+    let _ = list.tail.hold();
     // SAFETY: `&mut` excludes everybody else.
     let mut consumer = unsafe { list.consumer(front, cache) };
     let mut left = Vec::new();

@@ -5,7 +5,7 @@ use crate::sync::Ticket;
 
 /// A pool of one whose worker waits at the door, and what it reports.
 fn occupied() -> (Arc<Pool>, Events, Door) {
-    let mut config = Config::new(1, 1);
+    let mut config = super::config(1, 1);
     let events = Events::of(&mut config);
     let (pool, door, inside) = (Pool::new(config), Door::new(), Count::new());
     let (gate, entered) = (door.clone(), inside.clone());
@@ -38,7 +38,7 @@ fn cancelled_loose_jobs_are_dropped_and_told_but_drains_run() {
     }
     for _ in 0..10 {
         let ran = ran.clone();
-        lane(&pool, move || drop(ran.add()));
+        lane(&pool, move || ran.bump());
     }
     pool.cancel_loose();
     door.open();
@@ -68,7 +68,7 @@ fn stop_drops_what_is_queued_and_counts_who_still_runs() {
 
 #[test]
 fn a_job_may_stop_its_own_pool() {
-    let mut config = Config { name: "suicidal".into(), ..Config::new(2, 2) };
+    let mut config = Config { name: "suicidal".into(), ..super::config(2, 2) };
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     let inner = Arc::clone(&pool);
@@ -87,7 +87,7 @@ fn a_job_may_stop_its_own_pool() {
 #[test]
 fn submitters_and_stop_leave_no_job_untold() {
     for _ in 0..200 {
-        let mut config = Config::new(2, 3);
+        let mut config = super::config(2, 3);
         let events = Events::of(&mut config);
         let (pool, ran) = (Pool::new(config), Count::new());
         let producers = [0, 1].map(|_| {
@@ -96,7 +96,7 @@ fn submitters_and_stop_leave_no_job_untold() {
                 let mut accepted = 0;
                 loop {
                     let ran = ran.clone();
-                    if pool.submit(Job::new(move || drop(ran.add())), Route::Loose).is_err() {
+                    if pool.submit(Job::new(move || ran.bump()), Route::Loose).is_err() {
                         return accepted;
                     }
                     accepted += 1;
@@ -113,7 +113,7 @@ fn submitters_and_stop_leave_no_job_untold() {
 
 #[test]
 fn dropping_the_last_handle_ends_the_threads() {
-    let mut config = Config { name: "orphan".into(), ..Config::new(2, 8) };
+    let mut config = Config { name: "orphan".into(), ..super::config(2, 8) };
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     let inner = Arc::clone(&pool);
@@ -137,7 +137,7 @@ fn dropping_the_last_handle_ends_the_threads() {
 
 #[test]
 fn a_pool_that_is_dropped_idle_ends_its_threads() {
-    let pool = Pool::new(Config { name: "idle-drop".into(), ..Config::new(2, 8) });
+    let pool = Pool::new(Config { name: "idle-drop".into(), ..config(2, 8) });
     for _ in 0..100 {
         loose(&pool, || nap(Duration::from_micros(50)));
     }

@@ -5,7 +5,6 @@ mod growth;
 mod order;
 mod running;
 mod shortage;
-mod timing;
 
 use crate::job::Executor;
 use crate::job::Job;
@@ -82,6 +81,10 @@ impl Count {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    fn bump(&self) {
+        self.add();
+    }
+
     fn sub(&self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -95,12 +98,39 @@ impl Count {
     }
 }
 
+/// A pool whose jobs do not panic: an assertion that fails in a job must not go unheard.
+fn config(threads: usize, max_threads: usize) -> Config {
+    Config { on_event: Arc::new(|event| fail_if_panic(&event)), ..Config::new(threads, max_threads) }
+}
+
+fn fail_if_panic(event: &PoolEvent) {
+    if let PoolEvent::JobPanicked { .. } = event {
+        eprintln!("{event:?}");
+        std::process::abort();
+    }
+}
+
+/// Panics without the message on the standard error, which all tests share.
+fn panic_silently(message: String) -> ! {
+    std::panic::resume_unwind(Box::new(message))
+}
+
 /// Keeps what a pool reports.
 #[derive(Clone)]
 struct Events(Arc<Mutex<Vec<PoolEvent>>>);
 
 impl Events {
     fn of(config: &mut Config) -> Self {
+        let events = Self::with_panics(config);
+        let keep = Arc::clone(&config.on_event);
+        config.on_event = Arc::new(move |event| {
+            fail_if_panic(&event);
+            keep(event);
+        });
+        events
+    }
+
+    fn with_panics(config: &mut Config) -> Self {
         let events = Self(Arc::new(Mutex::new(Vec::new())));
         let kept = events.clone();
         config.on_event = Arc::new(move |event| kept.0.lock().push(event));

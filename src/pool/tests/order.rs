@@ -5,13 +5,13 @@ use super::*;
 #[test]
 fn drains_are_served_during_a_flood_of_loose_jobs() {
     const FLOOD: usize = 50_000;
-    let pool = Pool::new(Config::new(1, 1));
+    let pool = Pool::new(config(1, 1));
     let door = Door::new();
     let (gate, flooded) = (door.clone(), Count::new());
     loose(&pool, move || gate.pass());
     for _ in 0..FLOOD {
         let flooded = flooded.clone();
-        loose(&pool, move || drop(flooded.add()));
+        loose(&pool, move || flooded.bump());
     }
     // All of these lie behind the whole flood in time.
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -35,13 +35,13 @@ fn loose_jobs_are_served_beside_a_lane_that_never_ends() {
             pool.submit(Job::token(move || again(&inner, &door)), Route::Lane).unwrap();
         }
     }
-    let pool = Pool::new(Config::new(1, 1));
+    let pool = Pool::new(config(1, 1));
     let (inner, done) = (Arc::clone(&pool), Count::new());
     let seen = done.clone();
     lane(&pool, move || again(&inner, &seen));
     until("the lane runs", || pool.counts().awake == 1);
     let ends = done.clone();
-    loose(&pool, move || drop(ends.add()));
+    loose(&pool, move || ends.bump());
     assert!(pool.quiesce(soon()));
     assert_eq!(done.get(), 1);
 }
@@ -54,12 +54,12 @@ fn the_oldest_own_job_is_served_beside_an_endless_tree() {
             loose(pool, move || again(&inner, &done));
         }
     }
-    let pool = Pool::new(Config::new(1, 1));
+    let pool = Pool::new(config(1, 1));
     let (inner, done) = (Arc::clone(&pool), Count::new());
     let (seen, ends) = (done.clone(), done.clone());
     loose(&pool, move || {
         // This one lies at the bottom of the worker's deque, and the other always at its top.
-        loose(&inner, move || drop(ends.add()));
+        loose(&inner, move || ends.bump());
         again(&inner, &seen);
     });
     assert!(pool.quiesce(soon()));
@@ -68,7 +68,7 @@ fn the_oldest_own_job_is_served_beside_an_endless_tree() {
 
 #[test]
 fn jobs_from_outside_run_in_order_on_one_thread() {
-    let pool = Pool::new(Config::new(1, 1));
+    let pool = Pool::new(config(1, 1));
     let seen = Arc::new(Mutex::new(Vec::new()));
     for index in 0..10_000 {
         let seen = Arc::clone(&seen);

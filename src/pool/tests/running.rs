@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_job_from_outside_runs_once() {
     const JOBS: usize = 100_000;
-    let pool = Pool::new(Config::new(3, 8));
+    let pool = Pool::new(config(3, 8));
     let runs: Arc<[AtomicUsize]> = (0..JOBS).map(|_| AtomicUsize::new(0)).collect();
     let producers: Vec<_> = (0..2)
         .map(|producer| {
@@ -13,7 +13,9 @@ fn every_job_from_outside_runs_once() {
             let submit = move || {
                 for index in (producer..JOBS).step_by(2) {
                     let runs = Arc::clone(&runs);
-                    let job = move || drop(runs[index].fetch_add(1, Ordering::Relaxed));
+                    let job = move || {
+                        runs[index].fetch_add(1, Ordering::Relaxed);
+                    };
                     if index % 3 == 0 { lane(&pool, job) } else { loose(&pool, job) }
                 }
             };
@@ -38,7 +40,7 @@ fn spawn_tree(pool: &Arc<Pool>, depth: usize, count: &Count) {
 
 #[test]
 fn a_tree_of_jobs_runs_to_its_last_leaf() {
-    let pool = Pool::new(Config::new(2, 4));
+    let pool = Pool::new(config(2, 4));
     let count = Count::new();
     for _ in 0..4 {
         let (inner, count) = (Arc::clone(&pool), count.clone());
@@ -57,7 +59,7 @@ fn a_drain_that_goes_to_the_back_runs_again() {
             pool.submit(Job::token(move || turn(&inner, left - 1, &count)), Route::Back).unwrap();
         }
     }
-    let pool = Pool::new(Config::new(2, 2));
+    let pool = Pool::new(config(2, 2));
     let count = Count::new();
     for _ in 0..5 {
         let (inner, count) = (Arc::clone(&pool), count.clone());
@@ -69,7 +71,7 @@ fn a_drain_that_goes_to_the_back_runs_again() {
 
 #[test]
 fn a_pool_without_work_has_no_threads() {
-    let pool = Pool::new(Config { name: "unborn".into(), ..Config::new(4, 8) });
+    let pool = Pool::new(Config { name: "unborn".into(), ..config(4, 8) });
     assert!(pool.quiesce(soon()));
     assert_eq!((pool.counts().live, pool.counts().started), (0, 0));
     assert!(kernel_threads("unborn").is_empty());
@@ -79,7 +81,7 @@ fn a_pool_without_work_has_no_threads() {
 
 #[test]
 fn lone_jobs_do_not_start_more_threads_than_run() {
-    let pool = Pool::new(Config::new(2, 64));
+    let pool = Pool::new(config(2, 64));
     for _ in 0..2_000 {
         loose(&pool, || {});
         assert!(pool.quiesce(soon()));
@@ -89,7 +91,7 @@ fn lone_jobs_do_not_start_more_threads_than_run() {
 
 #[test]
 fn a_quiet_job_is_not_forgotten_behind_a_long_one() {
-    let pool = Pool::new(Config::new(2, 2));
+    let pool = Pool::new(config(2, 2));
     for _ in 0..50 {
         let (door, inner) = (Door::new(), Arc::clone(&pool));
         loose(&pool, move || {
@@ -104,7 +106,7 @@ fn a_quiet_job_is_not_forgotten_behind_a_long_one() {
 
 #[test]
 fn a_second_job_of_a_long_one_does_not_wait_for_the_sentinel() {
-    let config = Config { spawn: refusing_sentinels(), ..Config::new(2, 2) };
+    let config = Config { spawn: super::shortage::without_sentinel(), ..super::config(2, 2) };
     let pool = Pool::new(config);
     for _ in 0..50 {
         let (door, inner) = (Door::new(), Arc::clone(&pool));
@@ -119,17 +121,10 @@ fn a_second_job_of_a_long_one_does_not_wait_for_the_sentinel() {
     }
 }
 
-fn refusing_sentinels() -> crate::pool::Spawn {
-    Arc::new(|builder, body| {
-        let is_sentinel = format!("{builder:?}").contains("sentinel");
-        if is_sentinel { Err(std::io::ErrorKind::WouldBlock.into()) } else { builder.spawn(body) }
-    })
-}
-
 #[test]
 fn a_panic_costs_neither_the_worker_nor_the_jobs_behind_it() {
-    let mut config = Config::new(1, 1);
-    let events = Events::of(&mut config);
+    let mut config = super::config(1, 1);
+    let events = Events::with_panics(&mut config);
     let pool = Pool::new(config);
     let count = Count::new();
     for index in 0..100 {
@@ -137,7 +132,7 @@ fn a_panic_costs_neither_the_worker_nor_the_jobs_behind_it() {
         loose(&pool, move || {
             count.add();
             if index % 10 == 0 {
-                std::panic::panic_any(format!("job {index}"));
+                panic_silently(format!("job {index}"));
             }
         });
     }
@@ -155,16 +150,16 @@ fn a_panic_costs_neither_the_worker_nor_the_jobs_behind_it() {
 
 #[test]
 fn hooks_run_on_each_thread_and_their_panics_are_told() {
-    let mut config = Config { name: "hooked".into(), ..Config::new(2, 2) };
-    let events = Events::of(&mut config);
+    let mut config = Config { name: "hooked".into(), ..super::config(2, 2) };
+    let events = Events::with_panics(&mut config);
     let (started, stopped) = (Count::new(), Count::new());
     let (start, stop) = (started.clone(), stopped.clone());
     config.on_thread_start = Some(Arc::new(move || {
         assert!(sync::current_thread().name().is_some_and(|name| name.starts_with("hooked-")));
         start.add();
-        panic!("start");
+        panic_silently("start".into());
     }));
-    config.on_thread_stop = Some(Arc::new(move || drop(stop.add())));
+    config.on_thread_stop = Some(Arc::new(move || stop.bump()));
     let pool = Pool::new(config);
     for _ in 0..100 {
         loose(&pool, || {});
@@ -179,7 +174,7 @@ fn hooks_run_on_each_thread_and_their_panics_are_told() {
 
 #[test]
 fn a_start_hook_may_wait_for_a_job() {
-    let mut config = Config::new(2, 2);
+    let mut config = super::config(2, 2);
     let ticket = Arc::new(Mutex::new(None));
     let waiting = Arc::clone(&ticket);
     let is_first = Count::new();
@@ -199,7 +194,7 @@ fn a_start_hook_may_wait_for_a_job() {
 
 #[test]
 fn an_idle_pool_does_not_wake_up() {
-    let pool = Pool::new(Config { name: "idler".into(), ..Config::new(2, 4) });
+    let pool = Pool::new(Config { name: "idler".into(), ..config(2, 4) });
     let inner = Arc::clone(&pool);
     loose(&pool, move || {
         for _ in 0..1_000 {

@@ -39,7 +39,7 @@ fn is_refusal(event: &PoolEvent) -> bool {
 #[test]
 fn a_refused_thread_leaves_the_work_to_those_who_live() {
     let refuses = Arc::new(AtomicBool::new(false));
-    let mut config = Config { spawn: unless(&refuses, &Count::new()), ..Config::new(4, 8) };
+    let mut config = Config { spawn: unless(&refuses, &Count::new()), ..super::config(4, 8) };
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     loose(&pool, || {});
@@ -48,7 +48,7 @@ fn a_refused_thread_leaves_the_work_to_those_who_live() {
     let count = Count::new();
     for _ in 0..10_000 {
         let count = count.clone();
-        loose(&pool, move || drop(count.add()));
+        loose(&pool, move || count.bump());
     }
     assert!(pool.quiesce(soon()));
     assert_eq!((count.get(), pool.counts().live), (10_000, 1));
@@ -59,7 +59,7 @@ fn a_refused_thread_leaves_the_work_to_those_who_live() {
 #[test]
 fn without_threads_the_submitter_works_while_it_waits() {
     let (refuses, refused) = (Arc::new(AtomicBool::new(true)), Count::new());
-    let mut config = Config { spawn: unless(&refuses, &refused), ..Config::new(2, 4) };
+    let mut config = Config { spawn: unless(&refuses, &refused), ..super::config(2, 4) };
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     // On a thread of its own: standing in is for good.
@@ -105,7 +105,7 @@ fn without_threads_the_submitter_works_while_it_waits() {
 fn the_sentinel_asks_again_for_a_thread_that_was_refused() {
     let refuses = Arc::new(AtomicBool::new(false));
     let inner = Arc::clone(&refuses);
-    let mut config = Config::new(1, 2);
+    let mut config = super::config(1, 2);
     config.spawn = Arc::new(move |builder, body| {
         let refused = inner.load(Ordering::SeqCst) && !is_of_sentinel(&builder);
         if refused { Err(refuse()) } else { builder.spawn(body) }
@@ -118,7 +118,7 @@ fn the_sentinel_asks_again_for_a_thread_that_was_refused() {
     until("it blocks", || pool.counts().blocked == 1);
     refuses.store(true, Ordering::SeqCst);
     let ends = done.clone();
-    loose(&pool, move || drop(ends.add()));
+    loose(&pool, move || ends.bump());
     until("it is told", || events.count(is_refusal) == 1);
     refuses.store(false, Ordering::SeqCst);
     // Nobody submits any more: only the sentinel can have asked.
