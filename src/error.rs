@@ -36,20 +36,20 @@ errors! {
             "queue \"{label}\": a serial queue has no width; call `concurrent()` first",
         /// The runtime has been shut down.
         ShutDown { /** The queue's label. */ label: Arc<str> } =>
-            "queue \"{label}\": its runtime has been shut down",
+            "queue \"{label}\": its runtime has been shut down; build it on another runtime, or end this one later",
     }
 
     /// Why a suspension could not be changed.
     SuspendError {
         /// `resume` was called more often than `suspend`.
         OverResume { /** The label of the queue or source. */ label: Arc<str> } =>
-            "\"{label}\" was resumed more often than it was suspended",
+            "\"{label}\" was resumed more often than it was suspended; resume once for each `suspend`, or use a `suspend_guard`",
         /// `resume` was called on something that has not been activated.
         Inactive { /** The label of the queue or source. */ label: Arc<str> } =>
             "\"{label}\" is inactive: `activate` starts it, `resume` only undoes a `suspend`",
         /// The count of suspensions is at its limit.
         TooManySuspensions { /** The label of the queue or source. */ label: Arc<str> } =>
-            "\"{label}\" is suspended too many times",
+            "\"{label}\" is suspended too many times; resume it before it is suspended again",
     }
 
     /// Why a wait ended without what it waited for.
@@ -63,25 +63,25 @@ errors! {
     /// Why a runtime was not built.
     RuntimeError {
         /// `threads` was 0.
-        ZeroThreads => "a runtime needs at least one thread",
+        ZeroThreads => "0 threads run nothing; a runtime needs at least 1, or leave `threads` out to have one for each processor",
         /// `max_threads` was below `threads`.
         MaxBelowThreads {
             /** The ordinary number of threads. */ threads: usize,
             /** The hard limit. */ max_threads: usize
-        } => "max_threads ({max_threads}) is below threads ({threads})",
+        } => "max_threads ({max_threads}) is below threads ({threads}); raise the one or lower the other",
         /// More threads than one runtime can count.
         TooManyThreads {
             /** The number asked for. */ max_threads: usize,
             /** The most that can be counted. */ limit: usize
-        } => "max_threads ({max_threads}) is above {limit}",
+        } => "max_threads ({max_threads}) is too many; a runtime counts at most {limit}",
         /// The thread name contains a NUL byte.
-        BadThreadName => "a thread name must not contain a NUL byte",
+        BadThreadName => "the name contains a NUL byte, which no thread's name can; leave it out",
     }
 
     /// Why a group could not be left.
     GroupError {
         /// `leave_raw` without an `enter_raw`.
-        UnbalancedLeave => "the group was left more often than it was entered",
+        UnbalancedLeave => "the group was left more often than it was entered; leave once for each `enter_raw`, or use the guard of `enter`",
     }
 
     /// Why a timer could not be armed or a deadline not be met.
@@ -122,7 +122,7 @@ impl<F> fmt::Debug for SubmitError<F> {
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime has been shut down; the closure was not accepted")
+        f.write_str("the runtime has been shut down; the closure was not accepted and comes back with `into_inner`")
     }
 }
 
@@ -163,7 +163,7 @@ impl<F> fmt::Display for SyncError<F> {
         if cycle.len() > 1 {
             write!(f, " (held by this thread, newest first: {})", cycle[1..].join(", "))?;
         }
-        Ok(())
+        f.write_str("; call the closure directly, or submit it with `exec_async`")
     }
 }
 

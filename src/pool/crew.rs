@@ -202,11 +202,13 @@ impl Crew {
         }
     }
 
-    /// Drops a job unrun and says so.
+    /// Drops a job unrun and says so. A drain is nobody's closure: what it would have run is reported by its lane.
     pub(crate) fn drop_job(&self, job: Job) {
-        let type_name = job.type_name();
+        let (type_name, kind) = (job.type_name(), job.shape().kind);
         let dropped = job::contain(|| drop(job));
-        self.report(PoolEvent::JobDropped { type_name });
+        if kind == Kind::Job {
+            self.report(PoolEvent::JobDropped { type_name });
+        }
         if let Err(panic) = dropped {
             self.report(PoolEvent::JobPanicked { panic, type_name });
         }
@@ -247,16 +249,21 @@ impl Crew {
         }
     }
 
-    /// Waits until `done` holds or the deadline has passed. `done` is looked at whenever nobody is awake any more.
+    /// Waits until `done` held or the deadline has passed. `done` is looked at whenever nobody is awake any more.
     pub(crate) fn wait_until(self: &Arc<Self>, deadline: Option<Instant>, done: impl Fn() -> bool) -> bool {
         if self.is_short() {
             self.offer_to_stand_in();
         }
         let parker = sync::parker();
         self.waiters.lock().push(Arc::clone(&parker));
-        sync::park_while(&parker, &Reason::Completion, deadline, || !done());
+        // What held once need not hold for long: a second look would be at something else.
+        let mut held = false;
+        sync::park_while(&parker, &Reason::Completion, deadline, || {
+            held = done();
+            !held
+        });
         self.waiters.lock().retain(|waiter| !Arc::ptr_eq(waiter, &parker));
-        done()
+        held
     }
 
     /// Refuses jobs from now on, lets every worker go, and drops what is queued.

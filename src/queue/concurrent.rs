@@ -348,8 +348,8 @@ impl Lane {
         loop {
             let mut control = self.control();
             if waiter.turn() == Turn::Done {
-                drop(control);
-                self.knock();
+                // It may have been told to walk and then been served by somebody else, so it passes that on.
+                self.call_for_a_walk(control);
                 return waiter.count();
             }
             if !control.walking {
@@ -374,9 +374,16 @@ impl Lane {
             control = self.control();
         }
         control.walking = false;
+        self.call_for_a_walk(control);
+    }
+
+    /// Makes the first canceller walk, unless somebody does, and goes on with the rest.
+    fn call_for_a_walk(&self, mut control: MutexGuard<'_, Control>) {
         let mut aftermath = Aftermath::default();
-        // Its marker came after this walk had looked: it walks by itself.
-        if let Some(canceller) = control.first_canceller() {
+        // Its marker came after the last walk had looked: it walks by itself.
+        if !control.walking
+            && let Some(canceller) = control.first_canceller()
+        {
             aftermath.wakes.push(canceller.tell(Turn::Help, 0, &mut control));
         }
         self.advance(&mut control, &mut aftermath);

@@ -24,6 +24,7 @@ use crate::engine::Loss;
 use crate::engine::Phase;
 use crate::engine::Suspended;
 use crate::error::SuspendError;
+use crate::job;
 use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
@@ -386,7 +387,10 @@ impl Drop for Lane {
         // ended, and is reported like everything that never runs.
         let left = dismantle(&mut self.producers.0.list, &mut self.drain.0.front, &self.engine.blocks);
         for job in left {
-            self.lose(job, Loss::Ended);
+            match job.shape().kind {
+                job::Kind::Job | job::Kind::Barrier => self.lose(job, Loss::Ended),
+                _ => self.engine.give_up(&self.label, job),
+            }
         }
     }
 }

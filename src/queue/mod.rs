@@ -27,6 +27,7 @@ use crate::error::SubmitError;
 use crate::error::SuspendError;
 use crate::error::SyncError;
 use crate::event_loop::Sink;
+use crate::job;
 use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
@@ -382,7 +383,23 @@ impl Drop for SuspendGuard {
 impl Lane {
     #[inline]
     pub(super) fn exec_async(&self, job: Job) {
+        if self.engine.phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
+    }
+
+    #[inline]
+    fn enqueue(&self, job: Job) {
         if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
+    }
+
+    /// Refuses a job, also behind others that still run: a job that submits its own successor would keep a drain going
+    /// for ever. Sources and lanes keep their places in line.
+    #[cold]
+    #[inline(never)]
+    fn exec_async_late(&self, job: Job) {
+        match job.shape().kind {
+            job::Kind::Token => self.enqueue(job),
+            _ => self.lose(job, Loss::Rejected),
+        }
     }
 
     /// A token of this lane will never run: drops what is pending.
@@ -417,6 +434,12 @@ impl Lane {
 
     /// The last handle has gone.
     fn close(&self) {
+        if self.control().suspends > 0 {
+            current::close(self, Self::drop_what_is_held_back);
+        }
+    }
+
+    fn drop_what_is_held_back(&self) {
         let mut control = self.control();
         if control.suspends == 0 {
             return; // It finishes what it has; whoever keeps it has a reference.

@@ -190,7 +190,10 @@ impl Lane {
                 }
             };
             if self.gate().is_shut() {
-                if self.stop(hold) {
+                if shape.kind == Kind::Noop {
+                    // What a walk has left behind holds nothing back: without it the lane is idle.
+                    drop(consumer.take());
+                } else if self.stop(hold) {
                     return Stop::Parked;
                 }
                 continue;

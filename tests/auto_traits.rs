@@ -1,0 +1,137 @@
+//! What may go to other threads, and what may not. Each assertion holds if this file compiles.
+
+use concourse::source;
+use concourse::*;
+use std::fmt::Debug;
+use std::rc::Rc;
+
+fn shared<T: Send + Sync + Unpin + 'static>() {}
+
+fn shown<T: Debug>() {}
+
+/// Does not compile if `$type` has `$marker`: then there are two ways to read the call.
+macro_rules! is_not {
+    ($type:ty, $marker:ident) => {{
+        trait Either<A> {
+            fn call() {}
+        }
+        impl<T: ?Sized> Either<()> for T {}
+        impl<T: ?Sized + $marker> Either<u8> for T {}
+        <$type as Either<_>>::call();
+    }};
+}
+
+#[test]
+fn handles_are_shared_between_threads() {
+    shared::<Queue>();
+    shared::<GlobalQueue>();
+    shared::<InactiveQueue>();
+    shared::<QueueBuilder>();
+    shared::<SuspendGuard>();
+    shared::<After>();
+    shared::<Runtime>();
+    shared::<RuntimeBuilder>();
+    shared::<Group>();
+    shared::<Membership>();
+    shared::<Semaphore>();
+    shared::<Permit>();
+    shared::<Event>();
+    shared::<Done<u64>>();
+}
+
+#[test]
+fn sources_are_shared_between_threads() {
+    shared::<Source>();
+    shared::<Source<source::Or>>();
+    shared::<Source<source::Replace<String>>>();
+    shared::<Source<source::Merging<source::Max<u64>>>>();
+    shared::<Source<source::Timer>>();
+    shared::<source::Handle>();
+    shared::<source::Handle<source::Replace<String>>>();
+    shared::<source::SuspendedSource>();
+    shared::<source::Schedule>();
+    // A value that must stay on one thread at a time makes no difference: it is only ever moved.
+    shared::<Source<source::Replace<std::cell::Cell<u8>>>>();
+}
+
+#[test]
+fn plain_values_are_shared_between_threads() {
+    shared::<Qos>();
+    shared::<Clock>();
+    shared::<Deadline>();
+    shared::<Shutdown>();
+    shared::<TimedShutdown>();
+    shared::<Report>();
+    shared::<Statistics>();
+    shared::<StallPolicy>();
+    shared::<StallReport>();
+    shared::<WaitingThread>();
+    shared::<PanicReport<'static>>();
+    shared::<LossReport<'static>>();
+    shared::<BuildError>();
+    shared::<GroupError>();
+    shared::<RuntimeError>();
+    shared::<SuspendError>();
+    shared::<TimerError>();
+    shared::<WaitError>();
+    shared::<SubmitError<fn()>>();
+    shared::<SyncError<fn()>>();
+}
+
+#[test]
+fn what_carries_a_value_is_as_movable_as_the_value() {
+    is_not!(SubmitError<Rc<()>>, Send);
+    is_not!(SyncError<Rc<()>>, Send);
+    is_not!(SyncError<std::cell::Cell<u8>>, Sync);
+    is_not!(Done<Rc<()>>, Send);
+    is_not!(source::Last<Rc<()>>, Send);
+}
+
+#[test]
+fn what_stands_for_a_duty_is_not_copied() {
+    is_not!(InactiveQueue, Clone);
+    is_not!(SuspendGuard, Clone);
+    is_not!(source::SuspendedSource, Clone);
+    is_not!(After, Clone);
+    is_not!(Runtime, Clone);
+    is_not!(Membership, Clone);
+    is_not!(Permit, Clone);
+    is_not!(Done<u8>, Clone);
+}
+
+#[test]
+fn everything_can_be_shown() {
+    shown::<(Queue, GlobalQueue, InactiveQueue, QueueBuilder, SuspendGuard, After)>();
+    shown::<(Runtime, RuntimeBuilder, Report, Shutdown, TimedShutdown, Statistics)>();
+    shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>)>();
+    shown::<(Source, source::Handle, source::SuspendedSource, source::SourceBuilder, source::Schedule)>();
+    shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
+    // The closure that they give back need not be.
+    shown::<(SubmitError<fn()>, SyncError<fn()>)>();
+    fn of_closure<F: FnOnce()>(_: F) {
+        shown::<(SubmitError<F>, SyncError<F>)>();
+    }
+    of_closure(|| ());
+}
+
+#[test]
+fn errors_are_errors() {
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<BuildError>();
+    error::<GroupError>();
+    error::<RuntimeError>();
+    error::<SuspendError>();
+    error::<TimerError>();
+    error::<WaitError>();
+    error::<SubmitError<fn()>>();
+    error::<SyncError<fn()>>();
+}
+
+#[test]
+fn a_closure_may_borrow_in_a_sync_call_only() {
+    fn sync<'a>(queue: &Queue, text: &'a str) -> &'a str {
+        queue.exec_sync(|| text.trim())
+    }
+    let text = String::from(" borrowed ");
+    assert_eq!(sync(&Queue::serial("borrowing"), &text), "borrowed");
+}

@@ -1,0 +1,162 @@
+//! Queues against a flood: a serial queue's job does not wait for the pool to run dry.
+
+use concourse::Event;
+use concourse::Group;
+use concourse::Qos;
+use concourse::Runtime;
+use concourse::Source;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Jobs of a flood. Each takes a while, so that both threads have enough to do for the whole test.
+const FLOOD: usize = 10_000;
+
+fn work() {
+    for step in 0..2_000 {
+        black_box(step);
+    }
+}
+
+/// A flood of jobs on the global queue, and how many of them have run.
+struct Flood {
+    group: Group,
+    ran: Arc<AtomicUsize>,
+}
+
+impl Flood {
+    fn start(runtime: &Runtime, each: impl Fn() + Clone + Send + 'static) -> Self {
+        let (global, group, ran) = (runtime.global(Qos::Utility), Group::new(), Arc::new(AtomicUsize::new(0)));
+        // Nothing runs until all of it is there.
+        let (go, begun) = (Event::new(), Group::new());
+        for _ in 0..2 {
+            let (go, begun) = (go.clone(), begun.enter());
+            global.exec_async(move || {
+                drop(begun);
+                go.wait();
+            });
+        }
+        begun.wait();
+        for _ in 0..FLOOD {
+            let (ran, each) = (Arc::clone(&ran), each.clone());
+            group.exec_async(&global, move || {
+                work();
+                each();
+                ran.fetch_add(1, SeqCst);
+            });
+        }
+        go.set();
+        Self { group, ran }
+    }
+}
+
+fn runtime() -> Runtime {
+    // No thread is added while the first two wait for the flood to be complete.
+    Runtime::builder().threads(2).max_threads(2).build().unwrap()
+}
+
+#[test]
+fn jobs_of_a_serial_queue_start_long_before_a_flood_ends() {
+    const JOBS: usize = 30;
+    let runtime = runtime();
+    let ui = runtime.serial("ui");
+    let flood = Flood::start(&runtime, || ());
+    let mut waited = Vec::new();
+    for _ in 0..JOBS {
+        let (started, at) = (Event::new(), Arc::new(AtomicUsize::new(0)));
+        let before = flood.ran.load(SeqCst);
+        let (told, place, ran) = (started.clone(), Arc::clone(&at), Arc::clone(&flood.ran));
+        ui.exec_async(move || {
+            place.store(ran.load(SeqCst), SeqCst);
+            told.set();
+        });
+        started.wait();
+        waited.push(at.load(SeqCst) - before);
+    }
+    let passed = flood.ran.load(SeqCst);
+    flood.group.wait();
+    assert_eq!(flood.ran.load(SeqCst), FLOOD);
+    // All of them, one after the other, before half of the flood was through.
+    assert!(passed < FLOOD / 2, "{passed} jobs of the flood ran before {JOBS} of the queue: {waited:?}");
+    // A thread looks for drains once in 61 jobs at the latest. The median leaves out those that were submitted while the
+    // submitting thread itself had to wait for a processor.
+    waited.sort_unstable();
+    assert!(waited[JOBS / 2] <= 4 * 61, "{waited:?}");
+}
+
+#[test]
+fn a_chain_over_two_queues_makes_its_way_through_a_flood() {
+    const HOPS: usize = 60;
+    let runtime = runtime();
+    let queues = Arc::new([runtime.serial("left"), runtime.serial("right")]);
+    let flood = Flood::start(&runtime, || ());
+    let (group, hops) = (Group::new(), Arc::new(AtomicUsize::new(0)));
+    fn hop(group: &Group, queues: &Arc<[concourse::Queue; 2]>, hops: &Arc<AtomicUsize>, left: usize) {
+        let (next, both, count) = (group.clone(), Arc::clone(queues), Arc::clone(hops));
+        group.exec_async(&queues[left % 2], move || {
+            count.fetch_add(1, SeqCst);
+            if left > 1 {
+                hop(&next, &both, &count, left - 1);
+            }
+        });
+    }
+    hop(&group, &queues, &hops, HOPS);
+    group.wait();
+    let passed = flood.ran.load(SeqCst);
+    flood.group.wait();
+    assert_eq!((hops.load(SeqCst), flood.ran.load(SeqCst)), (HOPS, FLOOD));
+    assert!(passed < FLOOD / 2, "{passed} jobs of the flood ran before {HOPS} hops");
+}
+
+#[test]
+fn a_handler_is_called_again_and_again_while_its_own_producers_fill_the_pool() {
+    let runtime = runtime();
+    let ui = runtime.serial("ui");
+    let (calls, sum, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Event::new());
+    let (count, total, told) = (Arc::clone(&calls), Arc::clone(&sum), done.clone());
+    let bar = Source::add(&ui)
+        .on_event(move |value| {
+            count.fetch_add(1, SeqCst);
+            if total.fetch_add(value as usize, SeqCst) + value as usize == FLOOD {
+                told.set();
+            }
+        })
+        .activate();
+    let handle = bar.handle().clone();
+    let flood = Flood::start(&runtime, move || _ = handle.merge(1));
+    flood.group.wait();
+    done.wait();
+    assert_eq!(sum.load(SeqCst), FLOOD);
+    // Once in 4 * 61 jobs, as above, and never more often than there was something to deliver.
+    let calls = calls.load(SeqCst);
+    assert!((FLOOD / (4 * 61)..=FLOOD).contains(&calls), "{calls} calls");
+}
+
+#[test]
+fn a_busy_queue_does_not_keep_its_siblings_waiting() {
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+    let (busy, sibling) = (runtime.serial("busy"), runtime.serial("sibling"));
+    let (group, ran) = (Group::new(), Arc::new(AtomicUsize::new(0)));
+    let (go, begun, stop) = (Event::new(), Event::new(), Arc::new(AtomicBool::new(false)));
+    let (wait, tell) = (go.clone(), begun.clone());
+    group.exec_async(&busy, move || {
+        tell.set();
+        wait.wait();
+    });
+    begun.wait();
+    for _ in 0..10_000 {
+        let (ran, stop) = (Arc::clone(&ran), Arc::clone(&stop));
+        group.exec_async(&busy, move || {
+            ran.fetch_add(usize::from(!stop.load(SeqCst)), SeqCst);
+        });
+    }
+    let stopped = Arc::clone(&stop);
+    group.exec_async(&sibling, move || stopped.store(true, SeqCst));
+    go.set();
+    group.wait();
+    // One budget of the busy queue's jobs at most, of which the first was the one that waited.
+    let before = ran.load(SeqCst);
+    assert!(before <= 64, "{before} jobs ran before the sibling's only one");
+}
