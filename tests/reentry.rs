@@ -136,7 +136,7 @@ fn a_capture_that_is_rejected_may_call_its_queue() {
         for queue in queues {
             let again = queue.clone();
             let (told, answer) = mpsc::channel();
-            let capture = OnDrop(move || told.send(again.try_exec_sync(|| ()).is_err()).unwrap());
+            let capture = OnDrop(move || told.send(again.try_exec_sync(|| ()).is_ok()).unwrap());
             queue.exec_async(move || drop(capture));
             assert!(answer.recv().unwrap());
         }
