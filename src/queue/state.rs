@@ -135,8 +135,9 @@ impl Handles {
     }
 
     pub(super) fn any(&self) -> bool {
-        // Relaxed: asked under the control's lock, which the last handle takes after it has gone.
-        self.0.load(Ordering::Relaxed) > 0
+        // Acquire: as in `remove`. Whoever sees that all are gone drops what they have pushed, and must see all of it; the
+        // last handle may not have come to the control's lock yet.
+        self.0.load(Ordering::Acquire) > 0
     }
 }
 
