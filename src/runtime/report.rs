@@ -45,7 +45,8 @@ pub struct Report {
     pub complete: bool,
     /// Jobs that were still running at the deadline. Their threads are left to end by themselves.
     pub still_running: usize,
-    /// Labels of suspended queues that hold jobs back. Those jobs are dropped and reported with their queue.
+    /// Labels of suspended queues that hold jobs back. After a drain those jobs run when the queue is resumed, on the thread
+    /// that resumes it; they are dropped and reported if the queue goes first.
     pub suspended: Vec<String>,
     /// Closures that were dropped unrun since the runtime was built: cancelled, or cut off by a shutdown.
     pub dropped: u64,
