@@ -8,6 +8,7 @@ use concourse::Event;
 use concourse::Group;
 use concourse::Queue;
 use concourse::Runtime;
+use concourse::Semaphore;
 use concourse::SyncError;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -290,4 +291,32 @@ fn a_sync_call_onto_a_suspended_queue_waits_until_it_is_resumed() {
         waiter.join().unwrap();
         assert_eq!(ran.load(Relaxed), 2);
     }
+}
+#[test]
+fn a_reader_does_not_wait_for_the_end_of_the_jobs_before_it() {
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+    let queue = runtime.concurrent("readers");
+    // The only thread is busy, so the job before the reader has not started when the reader comes.
+    let busy = occupy(&runtime.serial("busy"));
+    let (go, done, end) = (Semaphore::new(0), Event::new(), Event::new());
+    queue.exec_async({
+        let (go, done) = (go.clone(), done.clone());
+        move || {
+            go.wait();
+            done.set();
+        }
+    });
+    let reader = spawn_blocked({
+        let (queue, end) = (queue.clone(), end.clone());
+        move || {
+            // It overlaps with the job, which ends after it only.
+            queue.exec_sync(|| ());
+            go.signal();
+            end.wait();
+        }
+    });
+    busy.set();
+    done.wait_timeout(GENEROUS).unwrap();
+    end.set();
+    reader.join().unwrap();
 }

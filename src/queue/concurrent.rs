@@ -4,6 +4,7 @@
 //! the control's lock; jobs run without it. The list's holder is whoever has the lock, so `IDLE` only tells a pusher
 //! whether it must knock.
 
+use super::lane;
 use super::lane::Control;
 use super::lane::Lane;
 use super::waiter::Frame;
@@ -68,6 +69,9 @@ impl Lane {
     /// Takes a job or a barrier.
     pub(super) fn concurrent_async(&self, job: Job) {
         let kind = job.shape().kind;
+        if kind == Kind::Barrier {
+            self.barriers.add();
+        }
         if self.push(job).is_some() {
             if self.engine.accepts(kind) {
                 self.knock();
@@ -135,7 +139,7 @@ impl Lane {
             let mut consumer = self.consumer(control);
             let waiter = WaiterPointer::from_word(consumer.pointer_at(consumer.cursor()));
             drop(consumer.take());
-            self.count_in(control, shape.kind);
+            self.start(control, shape.kind);
             if let Some(waiter) = waiter {
                 aftermath.wakes.push(waiter.tell(Turn::Go, 0, control));
             }
@@ -151,6 +155,14 @@ impl Lane {
             // A sync reader brings its own thread: only an explicit width bounds it.
             Kind::Sync => !control.bounded || control.running < control.width,
             _ => control.running < control.width,
+        }
+    }
+
+    /// Counts in what has left the line.
+    fn start(&self, control: &mut Control, kind: Kind) {
+        self.count_in(control, kind);
+        if matches!(kind, Kind::Barrier | Kind::SyncBarrier) {
+            self.barriers.remove();
         }
     }
 
@@ -189,7 +201,7 @@ impl Lane {
             return None;
         }
         let job = self.consumer(control).take();
-        self.count_in(control, job.shape().kind);
+        self.start(control, job.shape().kind);
         self.advance(control, aftermath);
         Some(job)
     }
@@ -245,13 +257,16 @@ impl Lane {
         }
     }
 
-    /// Starts a sync body in place, if nothing is ahead of it.
+    /// Starts a sync body in place, if nothing is ahead of it that it must wait for. Jobs that it may overlap with are
+    /// not: it must not run them itself either, as they may wait for what the caller does next.
     fn enter(&self, kind: Kind) -> bool {
-        if self.gate().is_shut() || !self.is_idle() {
+        let overtakes = kind == Kind::Sync && self.kind == lane::Kind::Concurrent { width: None };
+        let is_first = || self.is_idle() || (overtakes && !self.barriers.any());
+        if self.gate().is_shut() || !is_first() {
             return false;
         }
         let mut control = self.control();
-        let free = self.is_idle() && !control.walking && self.may_start(&control, kind);
+        let free = is_first() && !control.walking && self.may_start(&control, kind);
         if free {
             self.count_in(&mut control, kind);
         }
@@ -295,6 +310,9 @@ impl Lane {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let reason = Reason::Sync(Arc::clone(self.label()));
+        if kind == Kind::SyncBarrier {
+            self.barriers.add();
+        }
         // No edge is lost: the first look below is the knock.
         let _ = self.push(Job::marker(kind, me.to_word()));
         let mut finished = None;
@@ -412,6 +430,9 @@ impl Lane {
                 Peek::Ready(shape) => match shape.kind {
                     Kind::Job | Kind::Barrier => {
                         let job = walker.remove_at(cursor);
+                        if shape.kind == Kind::Barrier {
+                            self.barriers.remove();
+                        }
                         count += 1;
                         self.lose(job, loss);
                     }

@@ -8,6 +8,7 @@
 //! by declaring the list idle, by [`give`](Lane::give), or by a hand-over to the waiter at the front.
 #![allow(unsafe_code, reason = "a holder is the proof that its thread may consume the list")]
 
+use super::state::Barriers;
 use super::state::Flag;
 use super::state::Gate;
 use super::state::Handles;
@@ -127,10 +128,11 @@ struct Drain {
 pub(crate) struct Lane {
     producers: Line<Producers>,
     drain: Line<Drain>,
-    kind: Kind,
+    pub(super) kind: Kind,
     qos: Qos,
     pub(super) engine: Arc<Engine>,
     label: Arc<str>,
+    pub(super) barriers: Barriers,
     control: Mutex<Control>,
 }
 
@@ -155,6 +157,7 @@ impl Lane {
             qos,
             engine,
             label,
+            barriers: Barriers::none(),
             control: Mutex::new(Control {
                 suspends: 0,
                 keeper: Keeper::Thread,

@@ -191,8 +191,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Runs `f` on the calling thread when everything that was submitted before it has run (on a concurrent queue: has
-    /// started, beside other readers), and returns its value.
+    /// Runs `f` on the calling thread when everything that was submitted before it has run, and returns its value. On a
+    /// concurrent queue it overlaps with other jobs, and waits for the barriers before it, and for the width if there is
+    /// one.
     ///
     /// `f` may borrow from the caller's stack. On an idle queue the call costs about as much as a mutex. While it waits,
     /// the calling thread may run jobs that are ahead of `f`: it could not go on before them anyway. A suspended queue

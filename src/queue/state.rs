@@ -113,6 +113,32 @@ impl Told {
     }
 }
 
+/// How many barriers stand in a concurrent lane's line: while there is none, a reader need not line up behind jobs that it
+/// may overlap with.
+#[derive(Debug)]
+pub(super) struct Barriers(AtomicUsize);
+
+impl Barriers {
+    pub(super) fn none() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Before a barrier is pushed, so that whoever comes after it finds it counted.
+    pub(super) fn add(&self) {
+        // Relaxed: a reader that must see it comes after it by some other order, and reads of one word do not go back.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When it has left the line. If it starts, the control is locked and says so in the same section.
+    pub(super) fn remove(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed); // As in `add`.
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0 // As in `add`.
+    }
+}
+
 /// How many handles users have on a lane; its memory is counted by `Arc`.
 #[derive(Debug)]
 pub(super) struct Handles(AtomicUsize);
@@ -143,6 +169,7 @@ impl Handles {
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
+    use super::Barriers;
     use super::Flag;
     use super::Gate;
     use super::Handles;
@@ -175,6 +202,18 @@ mod tests {
             told.untell();
             assert_eq!(told.turn(), Turn::Wait);
         }
+    }
+
+    #[test]
+    fn barriers_are_counted_in_and_out() {
+        let barriers = Barriers::none();
+        assert!(!barriers.any());
+        barriers.add();
+        barriers.add();
+        barriers.remove();
+        assert!(barriers.any());
+        barriers.remove();
+        assert!(!barriers.any());
     }
 
     #[test]

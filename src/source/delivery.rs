@@ -116,7 +116,7 @@ impl<P: Pending> Delivery<P> {
             let engine = Arc::clone(last.engine());
             // The event loop ends before the pool does, and the engine after both: the job is not refused, and this is
             // not the engine's last reference.
-            drop(engine.executor().submit(Job::new(move || drop(last)), Route::Loose));
+            drop(engine.executor().submit(Job::token(move || drop(last)), Route::Loose));
         }
     }
 

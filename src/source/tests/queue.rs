@@ -13,6 +13,8 @@ use crate::sync::Condvar;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::sync::ThreadBuilder;
+use crate::sync::thread_local;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
@@ -20,14 +22,35 @@ use std::time::Instant;
 /// A queue whose jobs run when the test says so.
 #[derive(Clone)]
 pub(super) struct Stepped {
-    jobs: Arc<Mutex<Option<VecDeque<Job>>>>,
+    jobs: Jobs,
     label: Arc<str>,
     engine: Arc<Engine>,
 }
 
+type Jobs = Arc<Mutex<Option<VecDeque<Job>>>>;
+
+/// What a test's queues still have when it ends: a source that ends with its test leaves a last turn, which refers to its
+/// queue and would keep both.
+struct Leftovers(RefCell<Vec<Jobs>>);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        for jobs in self.0.take() {
+            let left = jobs.lock().take();
+            drop(left);
+        }
+    }
+}
+
+thread_local! {
+    static LEFTOVERS: Leftovers = const { Leftovers(RefCell::new(Vec::new())) };
+}
+
 impl Stepped {
     pub(super) fn new() -> Self {
-        Self { jobs: Arc::new(Mutex::new(Some(VecDeque::new()))), label: "stepped".into(), engine: Engine::in_place() }
+        let jobs: Jobs = Arc::new(Mutex::new(Some(VecDeque::new())));
+        LEFTOVERS.with(|leftovers| leftovers.0.borrow_mut().push(Arc::clone(&jobs)));
+        Self { jobs, label: "stepped".into(), engine: Engine::in_place() }
     }
 
     /// Runs the first job, if there is one; `Err` with its panic.
