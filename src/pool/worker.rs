@@ -196,7 +196,7 @@ impl Worker {
     fn next(&self) -> Option<Job> {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
-        if now.is_plain() && looks > 1 && looks % LANES != 0 {
+        if now.is_plain() && looks > 1 && !looks.is_multiple_of(LANES) {
             self.looks.set(looks - 1);
             if let Some(job) = self.deque.pop() {
                 self.end_quiet();
@@ -252,7 +252,7 @@ impl Worker {
         let looks = self.looks.get();
         if looks > 1 {
             self.looks.set(looks - 1);
-            let lane = if looks % LANES == 0 { insist(|| self.crew.lanes.steal()) } else { None };
+            let lane = if looks.is_multiple_of(LANES) { insist(|| self.crew.lanes.steal()) } else { None };
             return lane.or_else(|| self.deque.pop()).or_else(|| self.outside());
         }
         if looks == 1 {
