@@ -169,13 +169,15 @@ fn a_guard_suspends_until_it_is_dropped_and_a_forgotten_one_for_ever() {
     drop(guard);
     queue.run();
     log.expect(["event 1"]);
-    std::mem::forget(source.suspend_guard().unwrap());
+    let forgotten = std::mem::ManuallyDrop::new(source.suspend_guard().unwrap());
     source.merge(1);
     queue.run();
     log.expect_nothing();
     source.resume().unwrap();
     queue.run();
     log.expect(["event 1"]);
+    // Only now, so that nothing is leaked.
+    drop(std::mem::ManuallyDrop::into_inner(forgotten));
 }
 
 #[test]

@@ -217,6 +217,8 @@ fn a_turn_that_finds_no_time_leaves_the_timer_armed_once() {
     }
     timer.set(Schedule::after(HOUR * 2));
     assert_eq!(queue.end(), 1);
+    drop(timer);
+    assert_eq!(Jobs::run(&jobs.of_queue), 1, "the last turn, which refers to its queue");
 }
 
 #[test]
@@ -230,6 +232,8 @@ fn a_timer_that_ends_or_never_fires_is_not_in_the_event_loop() {
     assert_eq!(Jobs::run(&jobs.of_queue), 2);
     cancelled.set(Schedule::after(HOUR));
     assert_eq!(queue.end(), 0);
+    drop(quiet);
+    assert_eq!(Jobs::run(&jobs.of_queue), 1, "the last turn, which refers to its queue");
 }
 
 #[test]
@@ -242,6 +246,7 @@ fn a_timer_whose_handler_has_to_wait_is_not_in_the_event_loop() {
     let wakeups = queue.engine().running_event_loop().unwrap().wakeups();
     assert_eq!((wakeups, jobs.of_queue.lock().len(), queue.end()), (1, 1, 0));
     drop(timer);
+    while Jobs::run(&jobs.of_queue) > 0 {}
 }
 
 #[test]
