@@ -193,10 +193,12 @@ fn a_guard_resumes_and_a_forgotten_one_does_not() {
         assert_eq!(ran.load(SeqCst), 2);
         let guard = queue.suspend_guard().unwrap();
         queue.exec_async(add());
-        std::mem::forget(guard);
+        let forgotten = std::mem::ManuallyDrop::new(guard);
         assert_eq!(queue.cancel_pending(), 1);
         queue.resume().unwrap();
         queue.barrier_sync(|| ());
+        // Only now, when it takes back nothing, so that its handle is not leaked.
+        drop(std::mem::ManuallyDrop::into_inner(forgotten));
         assert_eq!(ran.load(SeqCst), 2);
     }
     assert_eq!(records.labels(Fate::Dropped), ["serial", "concurrent"]);

@@ -1,8 +1,8 @@
 //! A runtime's reports, written down.
 
 use concourse::RuntimeBuilder;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::Mutex;
 
 /// What a runtime tells of a closure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Records {
     pub(crate) fn of(&self, builder: RuntimeBuilder) -> RuntimeBuilder {
         let [panicked, dropped, rejected] = [Fate::Panicked, Fate::Dropped, Fate::Rejected].map(|fate| {
             let records = self.clone();
-            move |label: &str| records.0.lock().unwrap().push((fate, label.to_owned()))
+            move |label: &str| records.0.lock().push((fate, label.to_owned()))
         });
         builder
             .on_panic(move |report| panicked(report.label))
@@ -31,7 +31,7 @@ impl Records {
 
     /// The labels of the queues whose closures met this fate, in the order of the reports.
     pub(crate) fn labels(&self, fate: Fate) -> Vec<String> {
-        let records = self.0.lock().unwrap();
+        let records = self.0.lock();
         records.iter().filter(|record| record.0 == fate).map(|record| record.1.clone()).collect()
     }
 }
