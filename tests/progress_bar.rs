@@ -77,10 +77,11 @@ fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("examples/progress_bar");
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    let sources = walkdir::WalkDir::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/progress_bar"));
-    let sources = sources.into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
-    let newest = sources.map(|entry| changed(entry.path()).unwrap()).max().unwrap();
-    let up_to_date = changed(&program).is_ok_and(|built| built >= newest);
+    // What the program was made of, as cargo has noted it; spaces in names are escaped.
+    let noted = fs::read_to_string(program.with_extension("d")).unwrap_or_default().replace("\\ ", "\0");
+    let sources = noted.split_once(": ").map_or("", |(_, sources)| sources).split_whitespace();
+    let newest = sources.filter_map(|source| changed(Path::new(&source.replace('\0', " "))).ok()).max();
+    let up_to_date = changed(&program).is_ok_and(|built| newest.is_some_and(|newest| built >= newest));
     assert!(up_to_date, "first: cargo build --example progress_bar, with the flags of this test");
     program
 }
