@@ -270,7 +270,7 @@ fn paths_that_leave(tree: &Tree) -> Findings {
         let upward = "../".repeat(depth + 1);
         for (number, line) in file.text.lines().enumerate() {
             let place = format!("{}:{}", file.path, number + 1);
-            for home in ["/home/", "/root/", "/Users/", "/work/"] {
+            for home in ["/home/", "/root/", "/Users/"] {
                 let at_start =
                     |at: usize| line[..at].chars().next_back().is_none_or(|c| !is_word(c) && !"./-}".contains(c));
                 if line.match_indices(home).any(|(at, _)| at_start(at)) {
