@@ -356,6 +356,21 @@ fn a_barrier_sync_and_async_readers_exclude_each_other() {
 }
 
 #[test]
+fn a_reader_does_not_overtake_its_own_thread_s_barrier() {
+    explore(2, || {
+        let fixture = Fixture::concurrent();
+        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        fixture.queue().barrier_async(fixture.writer(10));
+        fixture.queue().exec_sync(|| {
+            fixture.read();
+            assert_eq!(fixture.ran(), 2, "the barrier has not run");
+        });
+        worker.join().unwrap();
+        fixture.finish(2);
+    });
+}
+
+#[test]
 fn a_reader_behind_its_own_barrier_needs_no_worker() {
     explore(3, || {
         let fixture = Fixture::concurrent();

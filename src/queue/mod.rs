@@ -195,9 +195,10 @@ impl Queue {
     /// concurrent queue it overlaps with other jobs, and waits for the barriers before it, and for the width if there is
     /// one.
     ///
-    /// `f` may borrow from the caller's stack. On an idle queue the call costs about as much as a mutex. While it waits,
-    /// the calling thread may run jobs that are ahead of `f`: it could not go on before them anyway. A suspended queue
-    /// holds the call until it is resumed. On a concurrent queue a thread that runs one of the queue's jobs may call
+    /// `f` may borrow from the caller's stack. On an idle queue the call costs about as much as a mutex. While it waits
+    /// in line, on a serial queue, behind a barrier or for a width, the calling thread may run jobs that are ahead of `f`:
+    /// such a job must not wait for what the caller does after the call. A suspended queue holds the call until it is
+    /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call
     /// this again. After shutdown it still works. This is libdispatch's `dispatch_sync`.
     ///
     /// # Panics
