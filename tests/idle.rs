@@ -16,7 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// How long the runtime is watched.
-const WATCHED: Duration = Duration::from_millis(1_500);
+const WATCHED: Duration = Duration::from_secs(2);
 
 /// The threads whose names begin with `prefix`, by number: name, state, and how often each has gone to sleep and been
 /// interrupted.
