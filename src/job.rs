@@ -7,6 +7,7 @@
 //! The two traits through which lower layers call up are here as well: [`Executor`], where jobs go.
 #![allow(unsafe_code, reason = "a closure is stored as untyped words and given back its type by its own shape")]
 
+use crate::qos::Qos;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -299,7 +300,7 @@ pub(crate) enum Route {
 /// Where jobs go to be run: the pool, a simulation, or a model.
 pub(crate) trait Executor: Send + Sync {
     /// Takes the job. After shutdown it comes back.
-    fn submit(&self, job: Job, route: Route) -> Result<(), Job>;
+    fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job>;
 
     /// The most jobs that can ever run at the same time.
     fn max_threads(&self) -> usize;

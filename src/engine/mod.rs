@@ -257,7 +257,7 @@ impl Engine {
     pub(crate) fn in_place() -> Arc<Self> {
         struct InPlace;
         impl Executor for InPlace {
-            fn submit(&self, job: Job, _: job::Route) -> Result<(), Job> {
+            fn submit(&self, job: Job, _: job::Route, _: crate::qos::Qos) -> Result<(), Job> {
                 job.run();
                 Ok(())
             }

@@ -16,6 +16,7 @@ use crate::engine::Phase;
 use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Route;
+use crate::qos::Qos;
 
 use crate::queue::Queue;
 use crate::sync::Arc;
@@ -28,7 +29,7 @@ use std::sync::atomic::Ordering;
 pub(super) struct Tokens(Mutex<VecDeque<Job>>);
 
 impl Executor for Tokens {
-    fn submit(&self, job: Job, _: Route) -> Result<(), Job> {
+    fn submit(&self, job: Job, _: Route, _: Qos) -> Result<(), Job> {
         self.0.lock().push_back(job);
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::job;
 use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Route;
+use crate::qos::Qos;
 use crate::sync::Arc;
 use crate::sync::JoinHandle;
 use crate::sync::Reason;
@@ -188,7 +189,7 @@ impl Pool {
 }
 
 impl Executor for Pool {
-    fn submit(&self, job: Job, route: Route) -> Result<(), Job> {
+    fn submit(&self, job: Job, route: Route, _: Qos) -> Result<(), Job> {
         if self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }

@@ -43,7 +43,7 @@ struct Door {
 impl Door {
     fn submit(&self, job: Job) {
         let refused = if self.engine.accepts(job.shape().kind) {
-            self.engine.executor().submit(job, Route::Loose).err()
+            self.engine.executor().submit(job, Route::Loose, self.qos).err()
         } else {
             Some(job)
         };

@@ -284,7 +284,7 @@ impl Lane {
     pub(super) fn submit_token(&self, route: Route) {
         let token = Token(Some(self.to_arc()));
         // After the end of the pool the job comes back, and its drop sees to the lane.
-        drop(self.engine.executor().submit(Job::token(move || token.run()), route));
+        drop(self.engine.executor().submit(Job::token(move || token.run()), route, self.qos));
     }
 
     /// Drops a job unrun, and reports it.

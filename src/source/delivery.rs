@@ -9,6 +9,7 @@ use crate::error::SuspendError;
 use crate::job::Job;
 use crate::job::Route;
 use crate::job::contain;
+use crate::qos::Qos;
 use crate::queue::Accept;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -116,7 +117,7 @@ impl<P: Pending> Delivery<P> {
             let engine = Arc::clone(last.engine());
             // The event loop ends before the pool does, and the engine after both: the job is not refused, and this is
             // not the engine's last reference.
-            drop(engine.executor().submit(Job::token(move || drop(last)), Route::Loose));
+            drop(engine.executor().submit(Job::token(move || drop(last)), Route::Loose, Qos::default()));
         }
     }
 

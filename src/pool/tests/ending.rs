@@ -53,12 +53,12 @@ fn stop_drops_what_is_queued_and_counts_who_still_runs() {
     for route in [Route::Loose, Route::Lane] {
         for _ in 0..100 {
             let kept = Arc::clone(&kept);
-            pool.submit(Job::new(move || drop(kept)), route).unwrap();
+            pool.submit(Job::new(move || drop(kept)), route, Qos::Default).unwrap();
         }
     }
     assert_eq!(pool.stop(Some(sync::now() + Duration::from_millis(5))), 1);
     assert_eq!((events.dropped(), Arc::strong_count(&kept)), (200, 1));
-    let refused = pool.submit(Job::new(|| {}), Route::Loose).unwrap_err();
+    let refused = pool.submit(Job::new(|| {}), Route::Loose, Qos::Default).unwrap_err();
     assert!(refused.type_name().contains("stop_drops_what_is_queued"));
     drop(refused);
     door.open();
@@ -76,7 +76,7 @@ fn a_job_may_stop_its_own_pool() {
         let more = Arc::clone(&inner);
         loose(&inner, move || drop(more));
         inner.stop(None);
-        assert!(inner.submit(Job::new(|| {}), Route::Loose).is_err());
+        assert!(inner.submit(Job::new(|| {}), Route::Loose, Qos::Default).is_err());
     });
     until("all threads have left", || pool.counts().live == 0 && pool.crew.roster.state.read().is_stopped());
     assert_eq!(pool.stop(soon()), 0);
@@ -96,7 +96,7 @@ fn submitters_and_stop_leave_no_job_untold() {
                 let mut accepted = 0;
                 loop {
                     let ran = ran.clone();
-                    if pool.submit(Job::new(move || ran.bump()), Route::Loose).is_err() {
+                    if pool.submit(Job::new(move || ran.bump()), Route::Loose, Qos::Default).is_err() {
                         return accepted;
                     }
                     accepted += 1;

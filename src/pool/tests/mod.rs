@@ -12,6 +12,7 @@ use crate::job::Route;
 use crate::pool::Config;
 use crate::pool::Pool;
 use crate::pool::PoolEvent;
+use crate::qos::Qos;
 use crate::sync;
 use crate::sync::Arc;
 use crate::sync::AtomicUsize;
@@ -147,11 +148,11 @@ impl Events {
 }
 
 fn loose(pool: &Pool, f: impl FnOnce() + Send + 'static) {
-    pool.submit(Job::new(f), Route::Loose).unwrap();
+    pool.submit(Job::new(f), Route::Loose, Qos::Default).unwrap();
 }
 
 fn lane(pool: &Pool, f: impl FnOnce() + Send + 'static) {
-    pool.submit(Job::token(f), Route::Lane).unwrap();
+    pool.submit(Job::token(f), Route::Lane, Qos::Default).unwrap();
 }
 
 /// The kernel's `status` of each thread of this process whose name begins with `name`.

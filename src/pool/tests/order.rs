@@ -32,7 +32,7 @@ fn loose_jobs_are_served_beside_a_lane_that_never_ends() {
     fn again(pool: &Arc<Pool>, door: &Count) {
         if door.get() == 0 {
             let (inner, door) = (Arc::clone(pool), door.clone());
-            pool.submit(Job::token(move || again(&inner, &door)), Route::Lane).unwrap();
+            pool.submit(Job::token(move || again(&inner, &door)), Route::Lane, Qos::Default).unwrap();
         }
     }
     let pool = Pool::new(config(1, 1));

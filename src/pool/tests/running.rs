@@ -33,7 +33,7 @@ fn spawn_tree(pool: &Arc<Pool>, depth: usize, count: &Count) {
     if depth > 0 {
         for route in [Route::Lane, Route::Loose] {
             let (submitter, child, count) = (Arc::clone(pool), Arc::clone(pool), count.clone());
-            submitter.submit(Job::new(move || spawn_tree(&child, depth - 1, &count)), route).unwrap();
+            submitter.submit(Job::new(move || spawn_tree(&child, depth - 1, &count)), route, Qos::Default).unwrap();
         }
     }
 }
@@ -56,7 +56,7 @@ fn a_drain_that_goes_to_the_back_runs_again() {
         count.add();
         if left > 0 {
             let (inner, count) = (Arc::clone(pool), count.clone());
-            pool.submit(Job::token(move || turn(&inner, left - 1, &count)), Route::Back).unwrap();
+            pool.submit(Job::token(move || turn(&inner, left - 1, &count)), Route::Back, Qos::Default).unwrap();
         }
     }
     let pool = Pool::new(config(2, 2));

@@ -41,7 +41,7 @@ impl Jobs {
 struct Pool(Arc<Jobs>);
 
 impl Executor for Pool {
-    fn submit(&self, job: Job, _: Route) -> Result<(), Job> {
+    fn submit(&self, job: Job, _: Route, _: Qos) -> Result<(), Job> {
         self.0.of_pool.lock().push_back(job);
         Ok(())
     }
