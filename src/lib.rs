@@ -67,7 +67,9 @@ pub mod source;
 mod wait_for;
 
 pub use engine::{LossReport, PanicReport};
-pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use error::{
+    BuildError, GroupError, HeldQueue, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError,
+};
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;

@@ -4,16 +4,18 @@
 //! the control's lock; jobs run without it. The list's holder is whoever has the lock, so `IDLE` only tells a pusher
 //! whether it must knock.
 
+use super::control::Control;
 use super::lane;
-use super::lane::Control;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
+use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
 use super::waiter::without_unwinding;
+use super::walk::Until;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -188,11 +190,17 @@ impl Lane {
         };
         // A waiter comes before the pool: it may be all that is left of the pool's threads.
         if let Some(waiter) = control.first_waiter() {
-            aftermath.wakes.push(waiter.tell(Turn::Help, 0, control));
-        } else if aftermath.token.is_none() && control.tokens < control.width {
+            aftermath.wakes.push(waiter.tell(Turn::Come, 0, control));
+        } else if aftermath.token.is_none() && control.tokens < self.breadth(control) {
             control.tokens += 1;
             aftermath.token = Some(route);
         }
+    }
+
+    /// How many tokens may be of use at a time.
+    fn breadth(&self, control: &Control) -> usize {
+        let is_serial = self.chain().skip(1).any(|above| !above.is_concurrent());
+        if is_serial { 1 } else { control.width }
     }
 
     /// Takes the next async job, and calls for another thread if one more may start.
@@ -218,18 +226,18 @@ impl Lane {
         shape.kind
     }
 
-    /// What the pool does instead when it has ended.
+    /// What a token does instead when the pool has ended.
     pub(super) fn abandon_concurrent(&self) {
         self.control().tokens -= 1;
         self.empty_out_concurrent(Loss::Ended);
     }
 
-    /// What the pool runs.
+    /// What a token runs.
     pub(super) fn run_concurrent(&self) {
         let mut left = BUDGET;
         let mut finished = None;
         loop {
-            if left == 0 && self.engine.executor().is_quiet() {
+            if left == 0 && self.is_quiet() {
                 left = BUDGET;
             }
             let mut control = self.control();
@@ -241,7 +249,8 @@ impl Lane {
                 return self.abandon_concurrent();
             }
             let mut aftermath = Aftermath::default();
-            let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
+            let job =
+                if left == 0 || self.is_held_from_above() { None } else { self.take(&mut control, &mut aftermath) };
             let Some(job) = job else {
                 control.tokens -= 1;
                 self.advance(&mut control, &mut aftermath);
@@ -285,36 +294,78 @@ impl Lane {
     }
 
     /// Runs `f` on the calling thread, beside readers or alone. The caller has checked for a deadlock.
-    pub(super) fn concurrent_sync<R>(&self, exclusive: bool, f: impl FnOnce() -> R) -> R {
+    pub(super) fn concurrent_sync<R>(&self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
+        if kind != Kind::SyncBarrier && Frame::hold_of(self).is_some() {
+            // A reader that reads again: waiting behind a barrier that waits for this reader would never end.
+            return Frame::run_body(self, Mode::Shared, site, f);
+        }
+        if let Some(target) = self.target() {
+            return self.concurrent_sync_below(target, kind, site, f);
+        }
+        if spin_for(|| self.enter(kind).then_some(())).is_none() {
+            without_unwinding(|| {
+                let waiter = Waiter::new();
+                self.join_the_readers_line(&waiter, kind);
+                while !self.help(&waiter) {
+                    waiter.wait(&self.reason_to_wait());
+                }
+            });
+        }
+        self.run_reader(kind, site, f)
+    }
+
+    /// As `concurrent_sync`, on a lane with a target: the thread stands in the target's line first, and has the right to
+    /// run jobs of this lane only there. It waits here without any right.
+    fn concurrent_sync_below<R>(&self, target: &Self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
+        let waiter = Waiter::new();
+        let mut is_in_line = false;
+        let mut body = Some(f);
+        let mut value = None;
+        loop {
+            target.sync_for_child(site, &mut || {
+                let has_entered = !is_in_line && self.enter(kind);
+                let arrived = has_entered
+                    || without_unwinding(|| {
+                        if !is_in_line {
+                            is_in_line = true;
+                            self.join_the_readers_line(&waiter, kind);
+                        }
+                        self.help(&waiter)
+                    });
+                if arrived && let Some(f) = body.take() {
+                    value = Some(self.run_reader(kind, site, f));
+                }
+            });
+            if let Some(value) = value {
+                return value;
+            }
+            without_unwinding(|| waiter.wait(&self.reason_to_wait()));
+        }
+    }
+
+    fn run_reader<R>(&self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
         struct Exit<'a>(&'a Lane, Kind);
         impl Drop for Exit<'_> {
             fn drop(&mut self) {
                 self.0.exit(self.1);
             }
         }
-        let (kind, mode) = if exclusive { (Kind::SyncBarrier, Mode::Exclusive) } else { (Kind::Sync, Mode::Shared) };
-        if !exclusive && Frame::hold_of(self).is_some() {
-            // A reader that reads again: waiting behind a barrier that waits for this reader would never end.
-            return Frame::run(self, mode, f);
-        }
-        if spin_for(|| self.enter(kind).then_some(())).is_none() {
-            without_unwinding(|| self.stand_in_readers_line(kind));
-        }
+        let mode = if kind == Kind::SyncBarrier { Mode::Exclusive } else { Mode::Shared };
         let _exit = Exit(self, kind);
-        Frame::run(self, mode, f)
+        Frame::run_body(self, mode, site, f)
     }
 
-    /// Queues behind what is there, runs what may start ahead, and returns when it is this thread's turn.
+    /// Queues behind what is there. No edge is lost: the first look of `help` is the knock.
     #[cold]
-    fn stand_in_readers_line(&self, kind: Kind) {
-        let waiter = Waiter::new();
-        let me = waiter.pointer();
-        let reason = Reason::Sync(Arc::clone(self.label()));
+    fn join_the_readers_line(&self, waiter: &Waiter, kind: Kind) {
         if kind == Kind::SyncBarrier {
             self.barriers.add();
         }
-        // No edge is lost: the first look below is the knock.
-        let _ = self.push(Job::marker(kind, me.to_word()));
+        let _ = self.push(Job::marker(kind, waiter.pointer().to_word()));
+    }
+
+    /// Runs what may start ahead of the waiter. True if its turn has come; else it stands in line, and must wait.
+    fn help(&self, waiter: &Waiter) -> bool {
         let mut finished = None;
         loop {
             let mut control = self.control();
@@ -324,7 +375,9 @@ impl Lane {
             let mut aftermath = Aftermath::default();
             let mut settled = Settled::Quiet;
             let mut job = None;
-            if waiter.turn() != Turn::Go {
+            if self.is_held_from_above() {
+                self.advance(&mut control, &mut aftermath); // For those who come once the target is resumed.
+            } else if waiter.turn() != Turn::Go {
                 settled = self.settle(&mut control, &mut aftermath);
                 if settled == Settled::Startable && waiter.turn() != Turn::Go {
                     job = self.take(&mut control, &mut aftermath);
@@ -335,16 +388,16 @@ impl Lane {
                 self.advance(&mut control, &mut aftermath);
             } else if job.is_none() && settled == Settled::Quiet {
                 waiter.rejoin(&mut control);
-                control.link(me);
+                control.link(waiter.pointer());
             }
             drop(control);
             aftermath.follow(self);
             match job {
                 // Also when the turn has come: the job has been taken.
                 Some(job) => finished = Some(self.run_one(job)),
-                None if arrived => return,
+                None if arrived => return true,
                 None if settled == Settled::Unwritten => yield_now(),
-                None => waiter.wait(&reason),
+                None => return false,
             }
         }
     }
@@ -353,7 +406,7 @@ impl Lane {
     pub(super) fn concurrent_cancel_pending(&self) -> usize {
         if Frame::is_walking(self) {
             // From a capture's destructor or a hook: waiting for the walk that called it would never end.
-            return self.walk_readers_in_frame(Until::EndBetweenMarkers, Loss::Cancelled);
+            return self.walk(&mut self.walker(), Until::EndBetweenMarkers, Loss::Cancelled);
         }
         without_unwinding(|| self.cancel_in_readers_line())
     }
@@ -373,7 +426,7 @@ impl Lane {
             if !control.walking {
                 control.walking = true;
                 drop(control);
-                self.walk_readers(Until::Marker(me), Loss::Cancelled);
+                self.walk(&mut self.walker(), Until::Marker(me), Loss::Cancelled);
                 self.end_walk();
             } else {
                 waiter.rejoin(&mut control);
@@ -388,7 +441,7 @@ impl Lane {
         let mut control = self.control();
         while let Some(loss) = control.sweep.take() {
             drop(control);
-            self.walk_readers(Until::End, loss);
+            self.walk(&mut self.walker(), Until::End, loss);
             control = self.control();
         }
         control.walking = false;
@@ -402,62 +455,11 @@ impl Lane {
         if !control.walking
             && let Some(canceller) = control.first_canceller()
         {
-            aftermath.wakes.push(canceller.tell(Turn::Help, 0, &mut control));
+            aftermath.wakes.push(canceller.tell(Turn::Come, 0, &mut control));
         }
         self.advance(&mut control, &mut aftermath);
         drop(control);
         aftermath.follow(self);
-    }
-
-    /// Drops pending jobs in place. The caller has set `walking`.
-    fn walk_readers(&self, until: Until, loss: Loss) {
-        Frame::run(self, Mode::Walking, || self.walk_readers_in_frame(until, loss));
-    }
-
-    /// Returns how many jobs were dropped since the last marker.
-    fn walk_readers_in_frame(&self, until: Until, loss: Loss) -> usize {
-        let mut count = 0;
-        let mut tries = 0;
-        let mut cursor = self.walker().cursor();
-        loop {
-            let mut walker = self.walker();
-            match walker.peek_at(&mut cursor) {
-                Peek::Empty => return count,
-                Peek::Unwritten => {
-                    back_off(&mut tries);
-                    continue;
-                }
-                Peek::Ready(shape) => match shape.kind {
-                    Kind::Job | Kind::Barrier => {
-                        let job = walker.remove_at(cursor);
-                        if shape.kind == Kind::Barrier {
-                            self.barriers.remove();
-                        }
-                        count += 1;
-                        self.lose(job, loss);
-                    }
-                    Kind::Cancel if until != Until::EndBetweenMarkers => {
-                        let waiter = WaiterPointer::from_word(walker.pointer_at(cursor));
-                        drop(walker.remove_at(cursor));
-                        if let Some(waiter) = waiter {
-                            let mut control = self.control();
-                            let parker = self.complete(waiter, std::mem::take(&mut count), &mut control);
-                            drop(control);
-                            parker.unpark();
-                            if until == Until::Marker(waiter) {
-                                return count;
-                            }
-                        }
-                    }
-                    Kind::Token if loss == Loss::Ended => {
-                        let token = walker.remove_at(cursor);
-                        self.engine.give_up(self.label(), token);
-                    }
-                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
-                },
-            }
-            self.walker().advance(&mut cursor);
-        }
     }
 
     /// Drops everything that is pending, and goes on with the waiters.
@@ -485,15 +487,4 @@ impl Lane {
         drop(control);
         aftermath.follow(self);
     }
-}
-
-/// How far a walk goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// To the last job that is there.
-    End,
-    /// As `End`, but the markers stay for the walk that the thread has further up its stack.
-    EndBetweenMarkers,
-    /// To this canceller's marker.
-    Marker(WaiterPointer),
 }
