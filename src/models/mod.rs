@@ -17,6 +17,7 @@ mod parking;
 mod pool;
 mod semaphore;
 mod source;
+mod target;
 mod ticket;
 mod wait_for;
 

@@ -208,6 +208,11 @@ impl Lane {
         if self.settle(control, aftermath) != Settled::Startable {
             return None;
         }
+        // After the look at the job, as with the own gate. Whoever is called now comes when the target has been resumed.
+        if self.is_held_from_above() {
+            self.advance(control, aftermath);
+            return None;
+        }
         let job = self.consumer(control).take();
         self.start(control, job.shape().kind);
         self.advance(control, aftermath);
@@ -249,8 +254,7 @@ impl Lane {
                 return self.abandon_concurrent();
             }
             let mut aftermath = Aftermath::default();
-            let job =
-                if left == 0 || self.is_held_from_above() { None } else { self.take(&mut control, &mut aftermath) };
+            let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
             let Some(job) = job else {
                 control.tokens -= 1;
                 self.advance(&mut control, &mut aftermath);
@@ -375,9 +379,7 @@ impl Lane {
             let mut aftermath = Aftermath::default();
             let mut settled = Settled::Quiet;
             let mut job = None;
-            if self.is_held_from_above() {
-                self.advance(&mut control, &mut aftermath); // For those who come once the target is resumed.
-            } else if waiter.turn() != Turn::Go {
+            if waiter.turn() != Turn::Go {
                 settled = self.settle(&mut control, &mut aftermath);
                 if settled == Settled::Startable && waiter.turn() != Turn::Go {
                     job = self.take(&mut control, &mut aftermath);
@@ -386,7 +388,7 @@ impl Lane {
             let arrived = waiter.turn() == Turn::Go;
             if arrived {
                 self.advance(&mut control, &mut aftermath);
-            } else if job.is_none() && settled == Settled::Quiet {
+            } else if job.is_none() && settled != Settled::Unwritten {
                 waiter.rejoin(&mut control);
                 control.link(waiter.pointer());
             }
