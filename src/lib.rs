@@ -74,7 +74,7 @@ pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;
 pub use qos::Qos;
-pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
+pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SpecificKey, SuspendGuard};
 pub use runtime::{
     Report, Runtime, RuntimeBuilder, Shutdown, SpawnFailure, StallReport, Statistics, TimedShutdown, WaitingThread,
     blocking,

@@ -11,6 +11,7 @@
 
 use super::control::Control;
 use super::control::Keeper;
+use super::specific::Baggage;
 use super::state::Barriers;
 use super::state::Flag;
 use super::state::Gate;
@@ -78,6 +79,7 @@ pub(crate) struct Lane {
     /// Where drains are scheduled, if not in the pool. Set before the lane is active, and never again.
     target: OnceLock<Arc<Lane>>,
     pub(super) barriers: Barriers,
+    baggage: OnceLock<Box<Baggage>>,
     control: Mutex<Control>,
 }
 
@@ -104,6 +106,7 @@ impl Lane {
             label,
             target: OnceLock::new(),
             barriers: Barriers::none(),
+            baggage: OnceLock::new(),
             control: Mutex::new(control),
         });
         if suspended {
@@ -340,6 +343,16 @@ impl Lane {
         ptr::from_ref(self).addr()
     }
 
+    // Baggage.
+
+    pub(super) fn baggage(&self) -> Option<&Baggage> {
+        self.baggage.get().map(|baggage| &**baggage)
+    }
+
+    pub(super) fn baggage_to_fill(&self) -> &Baggage {
+        self.baggage.get_or_init(Box::default)
+    }
+
     // Handles.
 
     pub(super) fn add_handle(&self) {
@@ -372,6 +385,9 @@ impl Drop for Lane {
                 job::Kind::Job | job::Kind::Barrier => self.lose(job, Loss::Ended),
                 _ => self.engine.give_up(&self.label, job),
             }
+        }
+        if let Some(baggage) = self.baggage.take() {
+            self.unload(baggage);
         }
     }
 }

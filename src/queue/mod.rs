@@ -10,6 +10,7 @@ mod global;
 mod lane;
 mod life;
 mod serial;
+mod specific;
 mod state;
 mod sync;
 mod token;
@@ -22,6 +23,7 @@ pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
 pub use global::GlobalQueue;
+pub use specific::SpecificKey;
 
 use crate::engine::Engine;
 use crate::engine::Phase;
