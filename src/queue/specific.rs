@@ -12,7 +12,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
 use std::ptr;
 
 /// The name of a value that queues can carry. Make it a static: each one is a key of its own.
@@ -151,7 +150,7 @@ impl Queue {
     /// finalized.wait();
     /// ```
     pub fn set_finalizer<F: FnOnce() + Send + 'static>(&self, f: F) {
-        let before = mem::replace(&mut *self.lane.baggage_to_fill().finalizer.lock(), Some(Box::new(f)));
+        let before = self.lane.baggage_to_fill().finalizer.lock().replace(Box::new(f));
         drop(before);
     }
 }
