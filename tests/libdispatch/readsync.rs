@@ -129,7 +129,7 @@ fn sync_readers_are_as_many_as_threads_and_writers_are_alone() {
         let own = Arc::clone(&library);
         running.exec_async(&global, move || own.run());
     }
-    running.wait_timeout(GENEROUS * 5).unwrap();
+    running.wait_timeout(5 * GENEROUS).unwrap();
     library.writing.wait_timeout(GENEROUS).unwrap();
     let Library { readers, writers, mixed, .. } = &*library;
     assert_eq!((readers.most.load(SeqCst), writers.most.load(SeqCst)), (threads, 1));
