@@ -1,6 +1,6 @@
-//! `after`: a chain of jobs on one queue, each of which asks for the next. The first is asked for in 6 s and comes within
-//! (5.5 s, 6.5 s), the second in 2 s and comes within (1.5 s, 2.5 s), the third at once and comes within 0.5 s, strictly
-//! later than it was asked for. Here none may be early at all.
+//! `after`: a chain of jobs on one queue, each of which asks for the next. The first is asked for in 6 s and comes
+//! within (5.5 s, 6.5 s), the second in 2 s and comes within (1.5 s, 2.5 s), the third at once and comes within 0.5 s,
+//! strictly later than it was asked for. Here none may be early at all.
 
 use crate::profile::time;
 use crate::profile::tolerance;

@@ -1,5 +1,5 @@
-//! `cascade`: 80 serial queues and 10,000 tokens. A job moves its token to the next queue and submits itself there, until
-//! 200,000 such steps have been made by all together. Then a sync call to each queue drains it, and it goes.
+//! `cascade`: 80 serial queues and 10,000 tokens. A job moves its token to the next queue and submits itself there,
+//! until 200,000 such steps have been made by all together. Then a sync call to each queue drains it, and it goes.
 //!
 //! The original asserts that it gets there. Here each queue also counts, without protection, which tokens reached it: a
 //! token has been at every queue up to its own exactly once.

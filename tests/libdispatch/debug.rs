@@ -1,5 +1,5 @@
-//! `debug`: showing the main queue, a global queue, a timer that was never resumed (its start is never, its interval 1 s,
-//! its leeway 100 ns) and an empty group must not crash. The timer is not resumed before the end either.
+//! `debug`: showing the main queue, a global queue, a timer that was never resumed (its start is never, its interval 1
+//! s, its leeway 100 ns) and an empty group must not crash. The timer is not resumed before the end either.
 //!
 //! Here everything public is shown, in the states in which an error report may find it: held, empty, over, from its own
 //! callbacks, from the hooks of its runtime.

@@ -1,6 +1,6 @@
 //! `group`: waiting for 100 members on 100 queues of their own; using the group again; a wait of 5 s for members that
-//! sleep for 7 s, and a second one that succeeds; a notification on the main queue, of a group that nobody has any more;
-//! and 200,000 times a notification that has to come, while a few members leave as the group is told of it.
+//! sleep for 7 s, and a second one that succeeds; a notification on the main queue, of a group that nobody has any
+//! more; and 200,000 times a notification that has to come, while a few members leave as the group is told of it.
 //!
 //! Members that sleep do so at the same time, or the second wait would fail. Where the original picks the number of
 //! members at random, here it goes through all numbers in turn.

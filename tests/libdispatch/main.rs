@@ -1,5 +1,5 @@
-//! The scenarios of libdispatch's own test suite, each in a module that has the name of its original. The module's first
-//! comment says what the original demands, what differs here, and why.
+//! The scenarios of libdispatch's own test suite, each in a module that has the name of its original. The module's
+//! first comment says what the original demands, what differs here, and why.
 //!
 //! There is no main queue yet: a serial queue stands in its place. Scenarios of what does not exist yet are not here.
 
@@ -39,8 +39,8 @@ fn add_in_two_steps(counter: &AtomicUsize) {
     counter.store(before + 1, Ordering::Relaxed);
 }
 
-/// Waits until `time` has passed on `queue`: what a timer of that queue was to do until then has been submitted, and has
-/// run if the queue is serial.
+/// Waits until `time` has passed on `queue`: what a timer of that queue was to do until then has been submitted, and
+/// has run if the queue is serial.
 #[track_caller]
 fn let_pass(queue: &impl Dispatch, time: Duration) {
     let passed = Event::new();

@@ -1,5 +1,5 @@
-//! `pingpong`: two serial queues, and a ball that goes from one to the other 1,000,000 times. Each hop is a member of one
-//! group and submits the next, so that the group is not empty in between; waiting for it ends with the last hop.
+//! `pingpong`: two serial queues, and a ball that goes from one to the other 1,000,000 times. Each hop is a member of
+//! one group and submits the next, so that the group is not empty in between; waiting for it ends with the last hop.
 
 use crate::add_in_two_steps;
 use crate::profile::count;

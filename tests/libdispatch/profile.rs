@@ -1,8 +1,8 @@
 //! How long the scenarios are.
 //!
-//! With the environment variable `CONCOURSE_FULL` they have the numbers of their originals, and keep the times that their
-//! originals demand. Without it they have smaller numbers, and nothing has to come sooner than on a machine that is busy
-//! with other things. What is asserted is the same.
+//! With the environment variable `CONCOURSE_FULL` they have the numbers of their originals, and keep the times that
+//! their originals demand. Without it they have smaller numbers, and nothing has to come sooner than on a machine that
+//! is busy with other things. What is asserted is the same.
 
 use crate::timed::GENEROUS;
 use std::env;

@@ -1,11 +1,12 @@
-//! `readsync`, its first pass: 64 threads for each processor make 10,000 laps in all over a concurrent queue. A lap is two
-//! sync readers, after every 100th a writer comes in between as an async barrier, and after every 1,000th all threads wait
-//! while a sync barrier drains the queue. A reader or writer sleeps for 10 ms, and then looks 1,000,000 times whether the
-//! other kind is there. Readers are as many at a time as there are threads, since each brings its own; writers are alone.
+//! `readsync`, its first pass: 64 threads for each processor make 10,000 laps in all over a concurrent queue. A lap is
+//! two sync readers, after every 100th a writer comes in between as an async barrier, and after every 1,000th all
+//! threads wait while a sync barrier drains the queue. A reader or writer sleeps for 10 ms, and then looks 1,000,000
+//! times whether the other kind is there. Readers are as many at a time as there are threads, since each brings its
+//! own; writers are alone.
 //!
 //! The original counts on the sleep to bring all readers together; here those of each thread's first lap wait for each
-//! other. On machines with more than four processors there are as many threads as for four. The second pass needs target
-//! queues.
+//! other. On machines with more than four processors there are as many threads as for four. The second pass needs
+//! target queues.
 
 use crate::profile::count;
 use crate::profile::is_full;

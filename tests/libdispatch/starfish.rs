@@ -1,6 +1,6 @@
-//! `starfish`: 1,000 serial queues of the class for long work, built suspended. The first job of each sends a ping to all
-//! of them, itself included, and each ping is answered by a pong to its sender, which counts what is missing without
-//! protection. A queue that has all its pongs tells the main queue. Ten laps, each with fresh queues.
+//! `starfish`: 1,000 serial queues of the class for long work, built suspended. The first job of each sends a ping to
+//! all of them, itself included, and each ping is answered by a pong to its sender, which counts what is missing
+//! without protection. A queue that has all its pongs tells the main queue. Ten laps, each with fresh queues.
 //!
 //! The original also demands less than 1,000 ns for each of the 2,002,000 messages of a lap, which only an idle machine
 //! can promise; and it retargets the queues while they are suspended, where here they are built with their class.

@@ -1,6 +1,6 @@
-//! `timer`: five timers that fire once, after 1.1 s, 2.1 s and so on, on the global queue, and one on the main queue that
-//! starts now and fires each second. The third call of its handler sets it to fire now, once, and cancels it: no further
-//! event comes, but its cancel handler. Only one-shots with an index below 3 may have fired by then.
+//! `timer`: five timers that fire once, after 1.1 s, 2.1 s and so on, on the global queue, and one on the main queue
+//! that starts now and fires each second. The third call of its handler sets it to fire now, once, and cancels it: no
+//! further event comes, but its cancel handler. Only one-shots with an index below 3 may have fired by then.
 //!
 //! The finalizers are left out. Here the other one-shots are waited for too, and each fires once and not early.
 

@@ -1,5 +1,5 @@
-//! `timer_bit31`: a start and an interval of 0x8000_0000 ns, which 32 bits would cut. The first event comes after 2 whole
-//! seconds and before the fourth; its handler cancels the timer, and the cancel handler runs once.
+//! `timer_bit31`: a start and an interval of 0x8000_0000 ns, which 32 bits would cut. The first event comes after 2
+//! whole seconds and before the fourth; its handler cancels the timer, and the cancel handler runs once.
 
 use crate::let_pass;
 use crate::profile::tolerance;

@@ -1,5 +1,5 @@
-//! `timer_set_time`: a timer fires after 1 s and then each second. Its first call sets it to start now and fire each 0.1 s;
-//! 15 calls have come within 10 s.
+//! `timer_set_time`: a timer fires after 1 s and then each second. Its first call sets it to start now and fire each
+//! 0.1 s; 15 calls have come within 10 s.
 //!
 //! Here the interval before is an hour, so that a timer that keeps it never gets there, however slow the machine is.
 

@@ -1,5 +1,5 @@
-//! Timers that are held against the clock: however late a handler is called, no fire is early, and none that was due when
-//! the call began is missing.
+//! Timers that are held against the clock: however late a handler is called, no fire is early, and none that was due
+//! when the call began is missing.
 
 use concourse::Clock;
 use concourse::Deadline;
