@@ -2,8 +2,9 @@
 //! sleep for 7 s, and a second one that succeeds; a notification on the main queue, of a group that nobody has any
 //! more; and 200,000 times a notification that has to come, while a few members leave as the group is told of it.
 //!
-//! Members that sleep do so at the same time, or the second wait would fail. Where the original picks the number of
-//! members at random, here it goes through all numbers in turn.
+//! Members that sleep do so at the same time, or the second wait would fail. Their times are never shortened, so
+//! that a busy machine has room on both sides. Where the original picks the number of members at random, here it goes
+//! through all numbers in turn.
 
 use crate::profile::count;
 use crate::profile::tolerance;
