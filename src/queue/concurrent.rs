@@ -48,6 +48,17 @@ enum Settled {
     Unwritten,
 }
 
+/// What has come of helping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Helped {
+    /// It is the helper's turn.
+    Arrived,
+    /// The helper stands in line, and will be told.
+    Linked,
+    /// A lane above has been suspended. Nobody will tell: the helper must stand in line there.
+    Held,
+}
+
 /// What must happen once the control is unlocked.
 #[derive(Debug, Default)]
 #[must_use]
@@ -208,9 +219,8 @@ impl Lane {
         if self.settle(control, aftermath) != Settled::Startable {
             return None;
         }
-        // After the look at the job, as with the own gate. Whoever is called now comes when the target has been resumed.
+        // After the look at the job, as with the own gate. Whoever is called instead comes when the target is resumed.
         if self.is_held_from_above() {
-            self.advance(control, aftermath);
             return None;
         }
         let job = self.consumer(control).take();
@@ -310,7 +320,7 @@ impl Lane {
             without_unwinding(|| {
                 let waiter = Waiter::new();
                 self.join_the_readers_line(&waiter, kind);
-                while !self.help(&waiter) {
+                while self.help(&waiter) != Helped::Arrived {
                     waiter.wait(&self.reason_to_wait());
                 }
             });
@@ -323,27 +333,33 @@ impl Lane {
     fn concurrent_sync_below<R>(&self, target: &Self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
         let waiter = Waiter::new();
         let mut is_in_line = false;
+        let mut helped = Helped::Held;
         let mut body = Some(f);
         let mut value = None;
         loop {
             target.sync_for_child(site, &mut || {
                 let has_entered = !is_in_line && self.enter(kind);
-                let arrived = has_entered
-                    || without_unwinding(|| {
+                if !has_entered {
+                    helped = without_unwinding(|| {
                         if !is_in_line {
                             is_in_line = true;
                             self.join_the_readers_line(&waiter, kind);
                         }
                         self.help(&waiter)
                     });
-                if arrived && let Some(f) = body.take() {
+                }
+                if (has_entered || helped == Helped::Arrived)
+                    && let Some(f) = body.take()
+                {
                     value = Some(self.run_reader(kind, site, f));
                 }
             });
             if let Some(value) = value {
                 return value;
             }
-            without_unwinding(|| waiter.wait(&self.reason_to_wait()));
+            if helped == Helped::Linked {
+                without_unwinding(|| waiter.wait(&self.reason_to_wait()));
+            }
         }
     }
 
@@ -368,8 +384,8 @@ impl Lane {
         let _ = self.push(Job::marker(kind, waiter.pointer().to_word()));
     }
 
-    /// Runs what may start ahead of the waiter. True if its turn has come; else it stands in line, and must wait.
-    fn help(&self, waiter: &Waiter) -> bool {
+    /// Runs what may start ahead of the waiter.
+    fn help(&self, waiter: &Waiter) -> Helped {
         let mut finished = None;
         loop {
             let mut control = self.control();
@@ -388,18 +404,21 @@ impl Lane {
             let arrived = waiter.turn() == Turn::Go;
             if arrived {
                 self.advance(&mut control, &mut aftermath);
-            } else if job.is_none() && settled != Settled::Unwritten {
+            } else if job.is_none() {
                 waiter.rejoin(&mut control);
-                control.link(waiter.pointer());
+                if settled == Settled::Quiet {
+                    control.link(waiter.pointer());
+                }
             }
             drop(control);
             aftermath.follow(self);
-            match job {
+            match (job, settled) {
                 // Also when the turn has come: the job has been taken.
-                Some(job) => finished = Some(self.run_one(job)),
-                None if arrived => return true,
-                None if settled == Settled::Unwritten => yield_now(),
-                None => return false,
+                (Some(job), _) => finished = Some(self.run_one(job)),
+                (None, _) if arrived => return Helped::Arrived,
+                (None, Settled::Quiet) => return Helped::Linked,
+                (None, Settled::Startable) => return Helped::Held,
+                (None, Settled::Unwritten) => yield_now(),
             }
         }
     }
