@@ -9,6 +9,7 @@ mod dispatch;
 mod global;
 mod lane;
 mod life;
+mod readers;
 mod serial;
 mod specific;
 mod state;
