@@ -204,6 +204,10 @@ impl Executor for Pool {
         self.crew.config.max_threads
     }
 
+    fn is_over(&self) -> bool {
+        self.crew.roster.state.read().is_stopped()
+    }
+
     fn is_quiet(&self) -> bool {
         // After the end nothing will come: whoever runs a drain then goes on.
         current::with(&self.crew, |worker| match worker {
