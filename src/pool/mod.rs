@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub(crate) mod backlog;
 mod crew;
 mod current;
 mod roster;
@@ -189,13 +190,13 @@ impl Pool {
 }
 
 impl Executor for Pool {
-    fn submit(&self, job: Job, route: Route, _: Qos) -> Result<(), Job> {
+    fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job> {
         if self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
         current::with(&self.crew, |worker| match worker {
-            Some(worker) => worker.push(job, route),
-            None => self.crew.inject(job, route),
+            Some(worker) => worker.push(job, route, qos as usize),
+            None => self.crew.inject(job, route, qos as usize),
         });
         Ok(())
     }
