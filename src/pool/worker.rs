@@ -198,8 +198,8 @@ impl Worker {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
         if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && self.more_urgent().is_empty() {
-            self.looks.set(looks - 1);
             if let Some(job) = self.deque.pop() {
+                self.looks.set(looks - 1);
                 self.end_quiet();
                 return Some(job);
             }
