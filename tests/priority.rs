@@ -1,6 +1,7 @@
 //! Classes of urgency: what is more urgent goes first, and nothing waits for ever.
 
 use concourse::Event;
+use concourse::GlobalQueue;
 use concourse::Group;
 use concourse::Qos;
 use concourse::Runtime;
@@ -99,14 +100,14 @@ fn serial_queues_run_in_the_order_of_their_classes() {
 
 #[test]
 fn jobs_that_a_job_submits_are_ordered_by_their_classes() {
-    let runtime = Arc::new(Runtime::builder().threads(1).max_threads(1).build().unwrap());
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
     for own in CLASSES {
         let (log, group) = (Log::default(), Group::new());
-        let (inner, inner_log, inner_group) = (Arc::clone(&runtime), Arc::clone(&log), group.clone());
+        let (queues, members, kept) = (CLASSES.map(|qos| runtime.global(qos)), group.clone(), Arc::clone(&log));
         group.exec_async(&runtime.global(own), move || {
-            for qos in CLASSES {
-                let log = Arc::clone(&inner_log);
-                inner_group.exec_async(&inner.global(qos), move || log.lock().unwrap().push(qos));
+            for queue in queues {
+                let (log, qos) = (Arc::clone(&kept), queue.qos());
+                members.exec_async(&queue, move || log.lock().unwrap().push(qos));
             }
         });
         wait(&group);
@@ -117,18 +118,17 @@ fn jobs_that_a_job_submits_are_ordered_by_their_classes() {
 
 #[test]
 fn a_background_job_runs_during_a_flood_that_never_ends() {
-    fn again(runtime: &Arc<Runtime>, flood: &Arc<AtomicUsize>, end: &Arc<AtomicBool>, members: &Group) {
+    fn again(queue: &GlobalQueue, flood: &Arc<AtomicUsize>, end: &Arc<AtomicBool>, members: &Group) {
         if !end.load(SeqCst) {
             flood.fetch_add(1, SeqCst);
-            let (inner, flood, end, group) = (Arc::clone(runtime), Arc::clone(flood), Arc::clone(end), members.clone());
-            members.exec_async(&runtime.global(Qos::UserInteractive), move || again(&inner, &flood, &end, &group));
+            let (next, flood, end, group) = (queue.clone(), Arc::clone(flood), Arc::clone(end), members.clone());
+            members.exec_async(queue, move || again(&next, &flood, &end, &group));
         }
     }
     let (runtime, go) = held();
-    let runtime = Arc::new(runtime);
     let (flood, end, group) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Group::new());
     for _ in 0..10 {
-        again(&runtime, &flood, &end, &group);
+        again(&runtime.global(Qos::UserInteractive), &flood, &end, &group);
     }
     let (passed, ends) = (Arc::clone(&flood), Arc::clone(&end));
     let waited = Arc::new(AtomicUsize::new(0));

@@ -141,6 +141,9 @@ impl Sentinel {
     }
 
     fn watch(mut self) {
+        if let Some(levels) = self.crew.config.nice {
+            levels.settle();
+        }
         let mut pause = FIRST_TICK;
         loop {
             let now = self.crew.roster.state.read();

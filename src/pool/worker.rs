@@ -11,6 +11,7 @@ use crate::pool::PoolEvent;
 use crate::pool::backlog::CLASSES;
 use crate::pool::crew::Crew;
 use crate::pool::current;
+use crate::pool::nice::Nice;
 use crate::pool::roster::Rest;
 use crate::pool::slot::Slot;
 use crate::sync;
@@ -49,10 +50,12 @@ pub(crate) struct Worker {
     running: Cell<Option<&'static Shape>>,
     /// How many own waits the thread is in. Only the outermost counts.
     waits: Cell<usize>,
+    /// The thread's nice value, if it is to follow the classes.
+    nice: Option<Nice>,
 }
 
 impl Worker {
-    fn new(crew: &Arc<Crew>, slot: usize) -> Rc<Self> {
+    fn new(crew: &Arc<Crew>, slot: usize, nice: Option<Nice>) -> Rc<Self> {
         Rc::new(Self {
             crew: Arc::clone(crew),
             slot,
@@ -64,12 +67,13 @@ impl Worker {
             has_quiet_job: Cell::new(false),
             running: Cell::new(None),
             waits: Cell::new(0),
+            nice,
         })
     }
 
     /// The life of a worker's thread, which was counted as searching.
     pub(crate) fn live(crew: &Arc<Crew>, slot: usize) {
-        let worker = Self::new(crew, slot);
+        let worker = Self::new(crew, slot, crew.config.nice.map(Nice::new));
         let host = sync::enter_host(Arc::clone(crew) as _);
         let seat = current::enter(Rc::clone(&worker));
         *crew.slots[slot].stat.lock() = stat_path();
@@ -102,7 +106,8 @@ impl Worker {
             return false;
         }
         let slot = crew.occupied.claim().expect("there are as many slots as threads may live");
-        let worker = Self::new(crew, slot);
+        // The thread belongs to somebody else, and so does its nice value.
+        let worker = Self::new(crew, slot, None);
         let seat = current::enter(Rc::clone(&worker));
         let ran = worker.run_one();
         drop(seat);
@@ -198,7 +203,7 @@ impl Worker {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
         if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && self.more_urgent().is_empty() {
-            if let Some(job) = self.deque.pop() {
+            if let Some(job) = self.own() {
                 self.looks.set(looks - 1);
                 self.end_quiet();
                 return Some(job);
@@ -267,7 +272,7 @@ impl Worker {
             if round > 0 {
                 (0..PAUSES).for_each(|_| sync::spin_loop());
             }
-            let job = self.deque.pop().or_else(|| self.outside(0));
+            let job = self.own().or_else(|| self.outside(0));
             if job.is_some() {
                 self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
                 return job;
@@ -295,6 +300,9 @@ impl Worker {
     /// counts as running.
     fn sleep(&self) -> bool {
         let (crew, bell) = (&self.crew, &self.place().bell);
+        if let Some(nice) = &self.nice {
+            nice.rest();
+        }
         match crew.roster.enter(self.slot, || crew.is_work_visible()) {
             Rest::Up => return true,
             Rest::Watch => {
