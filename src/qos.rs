@@ -17,8 +17,8 @@
 /// # What it does not do
 ///
 /// * It never interrupts a job that runs. When every thread is busy with background work, an urgent job waits until one
-///   of these jobs ends. Keep such jobs short, or leave a thread free for others with
-///   [`max_concurrent`](crate::QueueBuilder::width) on the queue.
+///   of these jobs ends. Keep such jobs short, or leave a thread free for others by a
+///   [`width`](crate::QueueBuilder::width) for their queue.
 /// * It does not order the jobs of a queue: a serial queue keeps its order whatever waits behind it.
 /// * It tells the operating system nothing, unless the runtime is built with
 ///   [`nice_levels`](crate::RuntimeBuilder::nice_levels).

@@ -329,7 +329,10 @@ impl Worker {
         let is_of_own_class = class == self.class();
         match route {
             // The drain is about to return, and this worker's next look finds its successor.
-            Route::Back if is_of_own_class && is_in_job && self.is_idle() => self.deque.push(job),
+            Route::Back if is_of_own_class && is_in_job && self.is_idle() => {
+                self.deque.push(job);
+                self.crew.backlog.demand.fence_and_note(class);
+            }
             Route::Lane if is_of_own_class && is_in_job && !self.has_quiet_job.get() => {
                 self.deque.push(job);
                 let is_relied = self.crew.roster.state.settle().is_relied();
