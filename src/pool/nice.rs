@@ -64,15 +64,11 @@ impl Nice {
     }
 
     /// Follows the thread to the next job's class.
+    #[cold]
     pub(crate) fn serve(&self, class: usize) {
         let before = self.class.replace(class);
         if self.levels.of(before) != self.levels.of(class) {
             self.levels.apply(class);
         }
-    }
-
-    /// The thread has no job any more, and looks for one of any class.
-    pub(crate) fn rest(&self) {
-        self.serve(Qos::Default as usize);
     }
 }

@@ -14,6 +14,7 @@ use crate::pool::current;
 use crate::pool::nice::Nice;
 use crate::pool::roster::Rest;
 use crate::pool::slot::Slot;
+use crate::qos::Qos;
 use crate::sync;
 use crate::sync::Arc;
 use crate::sync::Deque;
@@ -203,8 +204,9 @@ impl Worker {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
         if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && self.more_urgent().is_empty() {
-            if let Some(job) = self.own() {
+            if let Some(job) = self.deque.pop() {
                 self.looks.set(looks - 1);
+                self.serve(self.class());
                 self.end_quiet();
                 return Some(job);
             }
@@ -300,9 +302,8 @@ impl Worker {
     /// counts as running.
     fn sleep(&self) -> bool {
         let (crew, bell) = (&self.crew, &self.place().bell);
-        if let Some(nice) = &self.nice {
-            nice.rest();
-        }
+        // Whoever is called looks for jobs of any class.
+        self.serve(Qos::Default as usize);
         match crew.roster.enter(self.slot, || crew.is_work_visible()) {
             Rest::Up => return true,
             Rest::Watch => {

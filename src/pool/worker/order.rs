@@ -38,7 +38,7 @@ impl Worker {
         let looks = self.looks.get();
         self.looks.set(if looks == 0 { STRIDE - 1 } else { looks - 1 });
         match looks {
-            OLDEST => self.serve(insist(|| self.place().stealer.steal()), self.class()).or_else(|| self.outside(0)),
+            OLDEST => self.oldest().or_else(|| self.outside(0)),
             OUTSIDE => self.outside(self.class()).or_else(|| self.in_order()),
             OVERDUE => self.out_of_order().or_else(|| self.in_order()),
             _ if looks.is_multiple_of(LANES) => self.urgent().or_else(|| self.lane()).or_else(|| self.in_order()),
@@ -46,25 +46,26 @@ impl Worker {
         }
     }
 
-    /// Notes that `job`, if there is one, is of `class`.
+    /// Goes over to a job of `class`.
     #[inline(always)]
-    fn serve(&self, job: Option<Job>, class: usize) -> Option<Job> {
-        if let Some(nice) = &self.nice
-            && job.is_some()
-        {
+    pub(super) fn serve(&self, class: usize) {
+        if let Some(nice) = &self.nice {
             nice.serve(class);
         }
-        job
     }
 
     /// The newest job in the own deque.
-    #[inline(always)]
     pub(super) fn own(&self) -> Option<Job> {
-        self.serve(self.deque.pop(), self.class())
+        self.deque.pop().inspect(|_| self.serve(self.class()))
     }
 
     fn in_order(&self) -> Option<Job> {
         self.urgent().or_else(|| self.own()).or_else(|| self.outside(0))
+    }
+
+    /// The oldest job in the own deque.
+    fn oldest(&self) -> Option<Job> {
+        insist(|| self.place().stealer.steal()).inspect(|_| self.serve(self.class()))
     }
 
     /// A job that goes before those in the own deque, if there are any.
@@ -82,12 +83,10 @@ impl Worker {
 
     /// A drain of the same class as the jobs in the own deque, if there are any.
     fn lane(&self) -> Option<Job> {
-        let class = self.class();
         if self.deque.is_empty() {
-            None
-        } else {
-            self.serve(insist(|| self.crew.backlog.shelf(class).lanes.steal()), class)
+            return None;
         }
+        insist(|| self.crew.backlog.shelf(self.class()).lanes.steal()).inspect(|_| self.serve(self.class()))
     }
 
     /// The most urgent job outside of the own deque, of class `least` or above.
@@ -129,7 +128,7 @@ impl Worker {
         let turn = &self.is_turn_of_lanes[class];
         let is_turn_of_lanes = turn.replace(!turn.get());
         let job = if is_turn_of_lanes { lane().or_else(loose) } else { loose().or_else(lane) };
-        self.serve(job.or_else(|| self.rob(class)), class)
+        job.or_else(|| self.rob(class)).inspect(|_| self.serve(class))
     }
 
     /// Jobs of another worker, unless the own deque has some of the same class.
