@@ -37,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) crew: Arc<Crew>,
     slot: usize,
     deque: Deque<Job>,
+    /// The class of the jobs in the deque, as it stands in the slot for others.
+    class: Cell<usize>,
     /// Looks left until the next round of them begins.
     looks: Cell<u32>,
     /// Of each class, whether the next look at its injectors begins with the lanes.
@@ -60,6 +62,7 @@ impl Worker {
         Rc::new(Self {
             crew: Arc::clone(crew),
             slot,
+            class: Cell::new(crew.slots[slot].class.get()),
             deque: crew.slots[slot].move_in().expect("a slot without a worker keeps its deque"),
             looks: Cell::new(STRIDE - 1),
             is_turn_of_lanes: [const { Cell::new(true) }; CLASSES],
@@ -121,7 +124,7 @@ impl Worker {
         let slot = worker.slot;
         let crew = Arc::clone(&worker.crew);
         while let Some(job) = worker.deque.pop() {
-            crew.put_back(job, worker.class());
+            crew.put_back(job, worker.class.get());
         }
         // As after any push: if the pool has stopped, nobody else may look any more.
         if crew.roster.state.settle().is_stopped() {
@@ -203,10 +206,10 @@ impl Worker {
     fn next(&self) -> Option<Job> {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
-        if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && self.more_urgent().is_empty() {
+        if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && !self.is_urgent_demanded() {
             if let Some(job) = self.deque.pop() {
                 self.looks.set(looks - 1);
-                self.serve(self.class());
+                self.serve(self.class.get());
                 self.end_quiet();
                 return Some(job);
             }
@@ -240,7 +243,7 @@ impl Worker {
     #[inline(always)]
     fn end_quiet(&self) {
         if self.has_quiet_job.replace(false) && !self.deque.is_empty() {
-            self.crew.announce(self.class());
+            self.crew.announce(self.class.get());
         }
     }
 
@@ -327,7 +330,7 @@ impl Worker {
     /// Takes a job that the calling thread's own job submits. The own deque keeps jobs of one class only.
     pub(crate) fn push(&self, job: Job, route: Route, class: usize) {
         let is_in_job = self.waits.get() == 0 && self.running.get().is_some();
-        let is_of_own_class = class == self.class();
+        let is_of_own_class = class == self.class.get();
         match route {
             // The drain is about to return, and this worker's next look finds its successor.
             Route::Back if is_of_own_class && is_in_job && self.is_idle() => {

@@ -35,6 +35,17 @@ const _: () = assert!(CLASS.end() == CLASSES as u32);
 pub(crate) struct Classes(u64);
 
 impl Classes {
+    #[inline]
+    pub(crate) fn has(self, class: usize) -> bool {
+        self.0 >> class & 1 != 0
+    }
+
+    /// True if there is one more urgent than `class`.
+    #[inline]
+    pub(crate) fn reach_above(self, class: usize) -> bool {
+        self.0 >> class > 1
+    }
+
     /// Those more urgent than `class`.
     pub(crate) fn above(self, class: usize) -> Self {
         Self(self.0 & (CLASS.mask() << (class + 1)))
@@ -85,7 +96,7 @@ impl Demand {
     /// Notes that there may be jobs of `class`. Whoever has published one has fenced since.
     #[inline]
     pub(crate) fn note(&self, class: usize) {
-        if self.read().from(class).below(class + 1).is_empty() {
+        if !self.read().has(class) {
             // Relaxed: the fences order it, here and in `strike`.
             self.0.fetch_or(1 << class, Ordering::Relaxed);
         }
@@ -126,6 +137,8 @@ mod tests {
             assert_eq!(classes.first(), numbers.first().copied());
             assert_eq!(classes.is_empty(), numbers.is_empty());
             for class in 0..CLASSES {
+                assert_eq!(classes.has(class), numbers.contains(&class));
+                assert_eq!(classes.reach_above(class), !classes.above(class).is_empty());
                 assert!(classes.above(class).iter().eq(numbers.iter().copied().filter(|other| *other > class)));
                 assert!(classes.from(class).iter().eq(numbers.iter().copied().filter(|other| *other >= class)));
                 assert!(classes.below(class).iter().eq(numbers.iter().copied().filter(|other| *other < class)));

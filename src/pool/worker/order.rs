@@ -20,16 +20,10 @@ const _: () = assert!(OVERDUE.is_multiple_of(LANES), "the short way to the next 
 pub(super) const LANES: u32 = 8;
 
 impl Worker {
-    /// The class of the jobs in the own deque.
+    /// True if there may be jobs that go before those in the own deque.
     #[inline(always)]
-    pub(super) fn class(&self) -> usize {
-        self.place().class.get()
-    }
-
-    /// The classes with jobs that go before those in the own deque.
-    #[inline(always)]
-    pub(super) fn more_urgent(&self) -> Classes {
-        self.crew.backlog.demand.read().above(self.class())
+    pub(super) fn is_urgent_demanded(&self) -> bool {
+        self.crew.backlog.demand.read().reach_above(self.class.get())
     }
 
     /// The next job in this worker's order, from wherever.
@@ -39,7 +33,7 @@ impl Worker {
         self.looks.set(if looks == 0 { STRIDE - 1 } else { looks - 1 });
         match looks {
             OLDEST => self.oldest().or_else(|| self.outside(0)),
-            OUTSIDE => self.outside(self.class()).or_else(|| self.in_order()),
+            OUTSIDE => self.outside(self.class.get()).or_else(|| self.in_order()),
             OVERDUE => self.out_of_order().or_else(|| self.in_order()),
             _ if looks.is_multiple_of(LANES) => self.urgent().or_else(|| self.lane()).or_else(|| self.in_order()),
             _ => self.in_order(),
@@ -56,7 +50,7 @@ impl Worker {
 
     /// The newest job in the own deque.
     pub(super) fn own(&self) -> Option<Job> {
-        self.deque.pop().inspect(|_| self.serve(self.class()))
+        self.deque.pop().inspect(|_| self.serve(self.class.get()))
     }
 
     fn in_order(&self) -> Option<Job> {
@@ -65,12 +59,12 @@ impl Worker {
 
     /// The oldest job in the own deque.
     fn oldest(&self) -> Option<Job> {
-        insist(|| self.place().stealer.steal()).inspect(|_| self.serve(self.class()))
+        insist(|| self.place().stealer.steal()).inspect(|_| self.serve(self.class.get()))
     }
 
     /// A job that goes before those in the own deque, if there are any.
     fn urgent(&self) -> Option<Job> {
-        let classes = self.more_urgent();
+        let classes = self.crew.backlog.demand.read().above(self.class.get());
         if classes.is_empty() || self.deque.is_empty() {
             return None;
         }
@@ -86,7 +80,7 @@ impl Worker {
         if self.deque.is_empty() {
             return None;
         }
-        insist(|| self.crew.backlog.shelf(self.class()).lanes.steal()).inspect(|_| self.serve(self.class()))
+        insist(|| self.crew.backlog.shelf(self.class.get()).lanes.steal()).inspect(|_| self.serve(self.class.get()))
     }
 
     /// The most urgent job outside of the own deque, of class `least` or above.
@@ -119,7 +113,8 @@ impl Worker {
 
     /// A job of `class` that does not lie in the own deque: from the injectors, which take turns, or from another worker.
     fn take(&self, class: usize) -> Option<Job> {
-        if self.class() != class && self.deque.is_empty() {
+        if self.class.get() != class && self.deque.is_empty() {
+            self.class.set(class);
             self.place().class.set(class);
         }
         let shelf = self.crew.backlog.shelf(class);
@@ -133,7 +128,7 @@ impl Worker {
 
     /// Jobs of another worker, unless the own deque has some of the same class.
     fn rob(&self, class: usize) -> Option<Job> {
-        if self.class() == class && !self.deque.is_empty() {
+        if self.class.get() == class && !self.deque.is_empty() {
             return None;
         }
         let first = self.victim.get();
@@ -152,7 +147,7 @@ impl Worker {
         batch: impl Fn(&Deque<Job>) -> Steal<Job>,
         one: impl Fn() -> Steal<Job>,
     ) -> Option<Job> {
-        if self.class() != class {
+        if self.class.get() != class {
             return insist(one);
         }
         let job = insist(|| batch(&self.deque));
