@@ -206,13 +206,16 @@ impl Worker {
     fn next(&self) -> Option<Job> {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
-        if now.is_plain() && looks > OLDEST && !looks.is_multiple_of(LANES) && !self.is_urgent_demanded() {
-            if let Some(job) = self.deque.pop() {
-                self.looks.set(looks - 1);
-                self.serve(self.class.get());
-                self.end_quiet();
-                return Some(job);
-            }
+        if now.is_plain()
+            && looks > OLDEST
+            && !looks.is_multiple_of(LANES)
+            && !self.is_urgent_demanded()
+            && let Some(job) = self.deque.pop()
+        {
+            self.looks.set(looks - 1);
+            self.serve(self.class.get());
+            self.end_quiet();
+            return Some(job);
         }
         self.next_with_care()
     }
