@@ -58,6 +58,8 @@ errors! {
         TimedOut { /** How long it was waited. */ after: Duration } => "timed out after {after:?}",
         /// Whoever had promised the value is gone without having given it.
         Abandoned => "the other side was dropped without giving a value",
+        /// The thread waits for what it is doing itself.
+        WouldDeadlock => "a thread waits for the work item that it is running itself, which would never return; wait on another thread, or use `notify`",
     }
 
     /// Why a runtime was not built.
@@ -82,6 +84,12 @@ errors! {
     GroupError {
         /// `leave_raw` without an `enter_raw`.
         UnbalancedLeave => "the group was left more often than it was entered; leave once for each `enter_raw`, or use the guard of `enter`",
+    }
+
+    /// Why a work item was not submitted.
+    WorkItemError {
+        /// It has been submitted before.
+        AlreadySubmitted => "the work item has been submitted before; make a new one for each submission",
     }
 
     /// Why a timer could not be armed or a deadline not be met.

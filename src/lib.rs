@@ -23,6 +23,7 @@
 //! | one job at a time, or many with barriers | [`Queue`] | `dispatch_queue_t` |
 //! | the threads themselves | [`GlobalQueue`] | `dispatch_get_global_queue` |
 //! | a job later | [`Dispatch::after`] | `dispatch_after` |
+//! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
@@ -65,9 +66,12 @@ mod group;
 mod semaphore;
 pub mod source;
 mod wait_for;
+mod work_item;
 
 pub use engine::{LossReport, PanicReport};
-pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use error::{
+    BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError, WorkItemError,
+};
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;
@@ -81,6 +85,7 @@ pub use semaphore::{Permit, Semaphore};
 pub use source::Source;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
+pub use work_item::{Cancellation, Outcome, WorkItem};
 
 #[cfg(doc)]
 #[doc = include_str!("ARCHITECTURE.md")]

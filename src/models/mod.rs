@@ -19,6 +19,7 @@ mod semaphore;
 mod source;
 mod ticket;
 mod wait_for;
+mod work_item;
 
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;
