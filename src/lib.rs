@@ -24,6 +24,7 @@
 //! | the threads themselves | [`GlobalQueue`] | `dispatch_get_global_queue` |
 //! | a job later | [`Dispatch::after`] | `dispatch_after` |
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
+//! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
@@ -61,6 +62,7 @@ mod runtime;
 mod queue;
 
 // 4 built on queues
+mod apply;
 mod event;
 mod group;
 mod semaphore;

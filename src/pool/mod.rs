@@ -200,6 +200,10 @@ impl Executor for Pool {
         Ok(())
     }
 
+    fn threads(&self) -> usize {
+        self.crew.config.threads
+    }
+
     fn max_threads(&self) -> usize {
         self.crew.config.max_threads
     }

@@ -146,6 +146,10 @@ impl Queue {
         Some(Self { lane })
     }
 
+    pub(crate) fn is_concurrent(&self) -> bool {
+        self.lane.is_concurrent()
+    }
+
     /// The queue's label.
     #[must_use]
     pub fn label(&self) -> &str {
