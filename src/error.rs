@@ -111,26 +111,35 @@ errors! {
 pub enum SubmitError<F> {
     /// The runtime has been shut down.
     ShutDown(F),
+    /// This process was forked, and the runtime's threads are the parent's.
+    Forked(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was not accepted.
     pub fn into_inner(self) -> F {
         match self {
-            Self::ShutDown(f) => f,
+            Self::ShutDown(f) | Self::Forked(f) => f,
         }
     }
 }
 
 impl<F> fmt::Debug for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShutDown(..)")
+        f.write_str(match self {
+            Self::ShutDown(_) => "ShutDown(..)",
+            Self::Forked(_) => "Forked(..)",
+        })
     }
 }
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime has been shut down; the closure was not accepted and comes back with `into_inner`")
+        f.write_str(match self {
+            Self::ShutDown(_) => "the runtime has been shut down",
+            Self::Forked(_) => "this process was forked, and the runtime's threads are the parent's",
+        })?;
+        f.write_str("; the closure was not accepted and comes back with `into_inner`")
     }
 }
 
@@ -146,32 +155,55 @@ pub enum SyncError<F> {
         /// The labels of the queues in the cycle: the queue of the call first, then what the thread holds, newest first.
         cycle: Vec<Arc<str>>,
     },
+    /// This process was forked, and the call would wait for threads of the parent.
+    Forked {
+        /// The closure that did not run.
+        closure: F,
+        /// The label of the queue.
+        label: Arc<str>,
+    },
 }
 
 impl<F> SyncError<F> {
     /// The closure that did not run.
     pub fn into_inner(self) -> F {
         match self {
-            Self::WouldDeadlock { closure, .. } => closure,
+            Self::WouldDeadlock { closure, .. } | Self::Forked { closure, .. } => closure,
         }
     }
 }
 
 impl<F> fmt::Debug for SyncError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::WouldDeadlock { cycle, .. } = self;
-        f.debug_struct("WouldDeadlock").field("cycle", cycle).finish_non_exhaustive()
+        match self {
+            Self::WouldDeadlock { cycle, .. } => {
+                f.debug_struct("WouldDeadlock").field("cycle", cycle).finish_non_exhaustive()
+            }
+            Self::Forked { label, .. } => f.debug_struct("Forked").field("label", label).finish_non_exhaustive(),
+        }
     }
 }
 
 impl<F> fmt::Display for SyncError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::WouldDeadlock { cycle, .. } = self;
-        write!(f, "a sync call onto queue \"{}\" from a thread that already holds it would never return", cycle[0])?;
-        if cycle.len() > 1 {
-            write!(f, " (held by this thread, newest first: {})", cycle[1..].join(", "))?;
+        match self {
+            Self::WouldDeadlock { cycle, .. } => {
+                write!(
+                    f,
+                    "a sync call onto queue \"{}\" from a thread that already holds it would never return",
+                    cycle[0]
+                )?;
+                if cycle.len() > 1 {
+                    write!(f, " (held by this thread, newest first: {})", cycle[1..].join(", "))?;
+                }
+                f.write_str("; call the closure directly, or submit it with `exec_async`")
+            }
+            Self::Forked { label, .. } => write!(
+                f,
+                "queue \"{label}\" was busy or suspended when this process was forked, and a sync call would wait for \
+                 threads of the parent; call the closure directly, or build a runtime in the child"
+            ),
         }
-        f.write_str("; call the closure directly, or submit it with `exec_async`")
     }
 }
 

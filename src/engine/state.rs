@@ -11,9 +11,13 @@
 //! | `Open` | accepted | run |
 //! | `Draining` | rejected | run |
 //! | `Cancelling` | rejected | dropped and reported |
+//! | `Forked` | rejected | left alone: they are the parent's |
+//!
+//! `Forked` is not stored: it is what every phase is in a forked child.
 
 use crate::sync::AtomicU32;
 use crate::sync::AtomicU64;
+use crate::sync::Birth;
 use crate::sync::Ordering;
 
 /// How far a runtime's life has come. It only goes forward.
@@ -26,21 +30,29 @@ pub(crate) enum Phase {
     Draining,
     /// Nothing new is accepted; what has not started is dropped.
     Cancelling,
+    /// This is a forked child, and the threads are the parent's. Nothing new is accepted.
+    Forked,
 }
 
 /// The word.
 #[derive(Debug)]
-pub(super) struct Life(AtomicU32);
+pub(super) struct Life {
+    word: AtomicU32,
+    birth: Birth,
+}
 
 impl Life {
     pub(super) fn new() -> Self {
-        Self(AtomicU32::new(Phase::Open as u32))
+        Self { word: AtomicU32::new(Phase::Open as u32), birth: Birth::now() }
     }
 
     #[inline]
     pub(super) fn phase(&self) -> Phase {
+        if self.birth.is_past() {
+            return Phase::Forked;
+        }
         // Acquire, E5: whoever sees a phase sees what was done before it began.
-        match self.0.load(Ordering::Acquire) {
+        match self.word.load(Ordering::Acquire) {
             0 => Phase::Open,
             1 => Phase::Draining,
             _ => Phase::Cancelling,
@@ -50,7 +62,7 @@ impl Life {
     /// Goes forward to `phase`; going back is ignored.
     pub(super) fn advance_to(&self, phase: Phase) {
         // Release, E5.
-        self.0.fetch_max(phase as u32, Ordering::AcqRel);
+        self.word.fetch_max(phase as u32, Ordering::AcqRel);
     }
 }
 

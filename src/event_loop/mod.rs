@@ -62,6 +62,7 @@ mod tests;
 use crate::error::TimerError;
 use crate::job::Job;
 use crate::sync::Arc;
+use crate::sync::Birth;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::sync::ThreadBuilder;
@@ -119,6 +120,7 @@ pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
     waker: Waker,
     state: State,
+    birth: Birth,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -139,6 +141,7 @@ impl EventLoop {
             timers: [timers(0)?, timers(1)?, timers(2)?],
             waker,
             state: State::new(),
+            birth: Birth::now(),
             thread: Mutex::new(None),
         });
         let of_thread = Arc::clone(&event_loop);
@@ -158,7 +161,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// After [`stop`](Self::stop) the timer comes back.
+    /// After [`stop`](Self::stop), and in a forked child, the timer comes back.
     pub(crate) fn arm(
         &self,
         clock: Clock,
@@ -167,6 +170,10 @@ impl EventLoop {
         sink: Arc<dyn Sink>,
         job: Option<Job>,
     ) -> Result<TimerKey, Armed> {
+        if self.birth.is_past() {
+            // The child shares the parent's timerfds: what it sets would ring there.
+            return Err(Armed { sink, job });
+        }
         self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { clock, key })
     }
 

@@ -190,7 +190,7 @@ impl Pool {
 
 impl Executor for Pool {
     fn submit(&self, job: Job, route: Route, _: Qos) -> Result<(), Job> {
-        if self.crew.roster.state.read().is_stopped() {
+        if self.crew.birth.is_past() || self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
         current::with(&self.crew, |worker| match worker {
@@ -219,6 +219,9 @@ impl Executor for Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.crew.birth.is_past() {
+            return; // The queued jobs are the parent's.
+        }
         self.crew.close();
     }
 }

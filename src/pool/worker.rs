@@ -75,6 +75,10 @@ impl Worker {
         if let Some(job) = worker.arrive() {
             worker.work(job);
         }
+        if crew.birth.is_past() {
+            // A job has forked and returned in the child. There is no crew to leave.
+            return;
+        }
         crew.call_hook(crew.config.on_thread_stop.as_ref(), "on_thread_stop");
         drop((seat, host));
         Self::leave(worker);
@@ -159,7 +163,9 @@ impl Worker {
             if let Some(job) = first.take() {
                 self.run(job);
             }
-            while let Some(job) = self.next() {
+            while !self.crew.birth.is_past()
+                && let Some(job) = self.next()
+            {
                 self.run(job);
             }
         }) {

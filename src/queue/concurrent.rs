@@ -94,7 +94,7 @@ impl Lane {
         let mut glances = 0;
         loop {
             // An idle list may hold a job whose pusher is about to knock.
-            if control.walking || self.is_idle() {
+            if control.walking || self.is_idle() || self.is_of_parent() {
                 return Settled::Quiet;
             }
             let mut consumer = self.consumer(control);

@@ -5,6 +5,7 @@ mod builder;
 mod concurrent;
 mod current;
 mod dispatch;
+mod forked;
 mod global;
 mod lane;
 mod serial;
@@ -76,7 +77,7 @@ impl Clone for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if self.lane.remove_handle() {
+        if self.lane.remove_handle() && self.lane.engine.phase() != Phase::Forked {
             self.lane.close();
         }
     }
@@ -185,12 +186,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure. A shutdown that begins at the same time may still reject the closure
+    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`]. A shutdown that begins at the same time may still reject the closure
     /// through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        if self.lane.engine.phase() != Phase::Open {
-            return Err(SubmitError::ShutDown(f));
-        }
+        let f = self.lane.engine.admit(f)?;
         self.exec_async(f);
         Ok(())
     }
@@ -228,7 +227,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`SyncError::WouldDeadlock`], with the closure and the labels of the queues that the thread holds.
+    /// [`SyncError::WouldDeadlock`], with the closure and the labels of the queues that the thread holds. In a forked child
+    /// [`SyncError::Forked`], if the call would have to wait.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("outer");
@@ -236,6 +236,9 @@ impl Queue {
     /// assert!(error.to_string().contains("\"outer\""));
     /// ```
     pub fn try_exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> Result<R, SyncError<F>> {
+        if self.is_left_behind() && Frame::hold_of(&self.lane).is_none() {
+            return Err(SyncError::Forked { closure: f, label: Arc::clone(self.lane.label()) });
+        }
         if self.lane.is_concurrent() {
             if matches!(Frame::hold_of(&self.lane), Some(Mode::Exclusive | Mode::Walking)) {
                 return Err(self.would_deadlock(f));
@@ -273,6 +276,9 @@ impl Queue {
     pub fn barrier_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
         if Frame::hold_of(&self.lane).is_some() {
             panic!("{}", self.would_deadlock(()));
+        }
+        if self.is_left_behind() {
+            panic!("{}", SyncError::Forked { closure: (), label: Arc::clone(self.lane.label()) });
         }
         if self.lane.is_concurrent() { self.lane.concurrent_sync(true, f) } else { self.lane.serial_sync(f) }
     }
@@ -322,6 +328,9 @@ impl Queue {
     /// sync calls keep their place. If a job of a serial queue is running, the call waits until it ends; from a job of the
     /// queue itself, and on a concurrent queue, it acts at once.
     pub fn cancel_pending(&self) -> usize {
+        if self.lane.engine.phase() == Phase::Forked {
+            return 0;
+        }
         if self.lane.is_concurrent() {
             self.lane.concurrent_cancel_pending()
         } else {
@@ -403,6 +412,7 @@ impl Lane {
     #[inline(never)]
     fn exec_async_late(&self, job: Job) {
         match job.shape().kind {
+            job::Kind::Token if self.engine.phase() == Phase::Forked => self.engine.give_up(self.label(), job),
             job::Kind::Token => self.enqueue(job),
             _ => self.lose(job, Loss::Rejected),
         }

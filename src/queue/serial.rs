@@ -109,6 +109,7 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, BUDGET) {
+                Drained::More(_) if self.engine.phase() == Phase::Forked => {}
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.engine.executor().is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
@@ -168,6 +169,7 @@ impl Lane {
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
+                Peek::Unwritten if self.is_of_parent() => return Stop::More,
                 Peek::Unwritten => {
                     // Not by `peek`, which reads the tail: the pusher needs that line.
                     for _ in 0..GLANCES {
@@ -201,7 +203,8 @@ impl Lane {
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
-                    if left.get() == 0 || me.is_none() && self.engine.phase() == Phase::Cancelling {
+                    let phase = self.engine.phase();
+                    if left.get() == 0 || phase == Phase::Forked || me.is_none() && phase == Phase::Cancelling {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -342,6 +345,7 @@ impl Lane {
     /// Leaves a lane after a sync body.
     fn release(&self, hold: Holder<'_>) {
         if let Err(hold) = hold.try_idle()
+            && !self.is_of_parent()
             && let Drained::More(more) = self.drain(hold, None, 0)
         {
             self.give(more, Route::Lane);

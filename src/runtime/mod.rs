@@ -32,6 +32,11 @@ use std::time::Duration;
 /// reports what has not started. Queues outlive their runtime: what is submitted to them afterwards is rejected, and sync
 /// calls still run, on the caller's thread.
 ///
+/// A forked child has the runtimes of its parent and none of their threads. What is submitted there is rejected; a sync
+/// call runs if its queue was at rest, and is refused otherwise; a wait that nobody could end panics. A job that forks is
+/// to end the child itself, or to call `exec`: the child of a job that returns ends there. A child that goes on builds
+/// a runtime of its own.
+///
 /// ```
 /// use concourse::{Runtime, Shutdown};
 /// use std::time::Duration;
@@ -101,9 +106,13 @@ impl Runtime {
     ///
     /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
     /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
-    /// from a job of this runtime it waits for nothing, and reports that job as running. May be called again, with a longer
+    /// from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it ends and waits
+    /// for nothing, and the report is not complete. May be called again, with a longer
     /// time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
+        if self.engine.phase() == Phase::Forked {
+            return Report { complete: false, ..self.report(0) };
+        }
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
         // Before anything is refused, so that the event loop's thread never has a refused job to drop.

@@ -4,6 +4,7 @@
 //! The parker is the crate's own and not `std::thread::park`: that token belongs to the user, and a wait of ours must
 //! not swallow an `unpark` that was meant for the code around it.
 
+use super::fork::refuse_endless_wait;
 use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local};
 use std::fmt;
 use std::time::Instant;
@@ -113,6 +114,9 @@ pub(crate) fn park_while(
 ) {
     if !waiting() {
         return;
+    }
+    if deadline.is_none() {
+        refuse_endless_wait(reason);
     }
     let host = host();
     if let Some(host) = &host {

@@ -1,0 +1,419 @@
+//! Forked children: nothing there waits for a thread that only the parent has.
+//!
+//! A program of its own: the test harness has threads, and a child must end by itself. A child that hangs is ended by its
+//! alarm, and one that panics or aborts has no status 0 either.
+#![allow(unsafe_code, reason = "fork, and the child's end without the parent's exit handlers")]
+
+use concourse::Dispatch;
+use concourse::Event;
+use concourse::Group;
+use concourse::Qos;
+use concourse::Queue;
+use concourse::Runtime;
+use concourse::RuntimeBuilder;
+use concourse::Semaphore;
+use concourse::Shutdown;
+use concourse::Source;
+use concourse::SubmitError;
+use concourse::SyncError;
+use concourse::WorkItem;
+use std::io::Read;
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+/// No test waits for so long unless it fails.
+const GENEROUS: Duration = Duration::from_secs(60);
+
+/// A child of this process.
+#[must_use]
+struct Child(libc::pid_t);
+
+impl Child {
+    /// Forks. The child has a minute to live.
+    fn fork() -> Option<Self> {
+        // SAFETY: the child uses the crate, as its users would, and the standard library, whose locks glibc's allocator and
+        // this program leave in order.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "no fork");
+        if pid > 0 {
+            return Some(Self(pid));
+        }
+        // SAFETY: no handler is involved: the alarm ends the process.
+        unsafe { libc::alarm(60) };
+        None
+    }
+
+    /// Runs `f` in a child, which ends with status 0 if `f` returns.
+    fn run(f: impl FnOnce()) -> Self {
+        Self::fork().unwrap_or_else(|| {
+            let status = i32::from(catch_unwind(AssertUnwindSafe(f)).is_err());
+            // SAFETY: ends the process, and runs nothing of the parent's on the way.
+            unsafe { libc::_exit(status) }
+        })
+    }
+
+    /// How the child ended: its status, or else the number of a signal.
+    fn wait(self) -> Result<i32, i32> {
+        let mut status = 0;
+        // SAFETY: the child is this process's, and `status` is written.
+        let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+        assert_eq!(waited, self.0);
+        if libc::WIFEXITED(status) { Ok(libc::WEXITSTATUS(status)) } else { Err(libc::WTERMSIG(status)) }
+    }
+
+    fn assert_success(self) {
+        assert_eq!(self.wait(), Ok(0));
+    }
+}
+
+fn builder() -> RuntimeBuilder {
+    Runtime::builder().threads(2)
+}
+
+fn runtime() -> Runtime {
+    builder().build().unwrap()
+}
+
+/// A job that runs on `queue`, on a thread of the parent, until the guard goes.
+fn occupy(queue: &impl Dispatch) -> Occupied {
+    let (begun, go) = (Event::new(), Event::new());
+    queue.exec_async({
+        let (begun, go) = (begun.clone(), go.clone());
+        move || {
+            begun.set();
+            go.wait();
+        }
+    });
+    begun.wait();
+    Occupied(go)
+}
+
+struct Occupied(Event);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+fn message_of(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("this cannot be done in a child");
+    *payload.downcast::<String>().expect("a text with details")
+}
+
+fn submissions_are_refused() {
+    let rejected = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&rejected);
+    let runtime = builder().on_rejected(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap();
+    let (serial, concurrent, global) =
+        (runtime.serial("serial"), runtime.concurrent("concurrent"), runtime.global(Qos::Default));
+    let sum = Source::add(&serial).on_event(|_: u64| unreachable!()).activate();
+    Child::run(|| {
+        serial.exec_async(|| unreachable!());
+        concurrent.exec_async(|| unreachable!());
+        concurrent.barrier_async(|| unreachable!());
+        global.exec_async(|| unreachable!());
+        let _ = serial.after(Duration::ZERO, || unreachable!()).unwrap();
+        assert_eq!(rejected.load(SeqCst), 5);
+        let called = Arc::new(AtomicUsize::new(0));
+        let call = Arc::clone(&called);
+        let error = serial.try_exec_async(move || call.store(7, SeqCst)).unwrap_err();
+        assert!(matches!(error, SubmitError::Forked(_)) && error.to_string().contains("forked"));
+        error.into_inner()();
+        assert_eq!(called.load(SeqCst), 7);
+        assert!(matches!(concurrent.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
+        assert!(matches!(global.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
+        sum.merge(1);
+        assert_eq!(rejected.load(SeqCst), 5, "a source is no closure");
+    })
+    .assert_success();
+    assert_eq!(serial.exec_sync(|| rejected.load(SeqCst)), 0, "the parent goes on");
+    let ran = Event::new();
+    global.exec_async({
+        let ran = ran.clone();
+        move || ran.set()
+    });
+    ran.wait_timeout(GENEROUS).unwrap();
+}
+
+fn sync_calls_run_on_queues_at_rest() {
+    let runtime = runtime();
+    let (serial, concurrent) = (runtime.serial("serial"), runtime.concurrent("concurrent"));
+    serial.exec_sync(|| ());
+    Child::run(|| {
+        for _ in 0..2 {
+            let mut borrowed = 0;
+            serial.exec_sync(|| borrowed += 1);
+            concurrent.exec_sync(|| borrowed += 1);
+            concurrent.barrier_sync(|| borrowed += 1);
+            concurrent.exec_sync(|| concurrent.exec_sync(|| borrowed += 1));
+            assert_eq!(borrowed, 4);
+        }
+        let error = serial.exec_sync(|| serial.try_exec_sync(|| ()).unwrap_err());
+        assert!(matches!(error, SyncError::WouldDeadlock { .. }), "a deadlock is still told by its name");
+        let count = AtomicUsize::new(0);
+        concurrent.apply(100, |_| _ = count.fetch_add(1, SeqCst));
+        serial.apply(100, |_| _ = count.fetch_add(1, SeqCst));
+        runtime.global(Qos::Default).apply(100, |_| _ = count.fetch_add(1, SeqCst));
+        assert_eq!(count.into_inner(), 300);
+    })
+    .assert_success();
+}
+
+fn sync_calls_that_would_wait_are_refused() {
+    let runtime = runtime();
+    let (busy, read, held) = (runtime.serial("busy"), runtime.concurrent("read"), runtime.serial("held"));
+    let _occupied = [occupy(&busy), occupy(&read)];
+    let _guard = held.suspend_guard().unwrap();
+    Child::run(|| {
+        for queue in [&busy, &read, &held] {
+            let error = queue.try_exec_sync(|| 7).unwrap_err();
+            assert!(matches!(&error, SyncError::Forked { label, .. } if **label == *queue.label()));
+            assert_eq!(error.into_inner()(), 7);
+            assert!(message_of(|| queue.exec_sync(|| ())).contains("forked"));
+            assert!(message_of(|| queue.barrier_sync(|| ())).contains(queue.label()));
+        }
+    })
+    .assert_success();
+}
+
+fn what_is_pending_belongs_to_the_parent() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    let runtime = builder().on_dropped(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap();
+    let (busy, held) = (runtime.serial("busy"), runtime.concurrent("held"));
+    let occupied = occupy(&busy);
+    held.suspend().unwrap();
+    let ran = Arc::new(AtomicUsize::new(0));
+    for queue in [&busy, &held] {
+        let ran = Arc::clone(&ran);
+        queue.exec_async(move || _ = ran.fetch_add(1, SeqCst));
+    }
+    let later = busy.after(Duration::from_secs(3_600), || unreachable!()).unwrap();
+    let (child_busy, child_held) = (busy.clone(), held.clone());
+    Child::run(|| {
+        assert_eq!((busy.cancel_pending(), held.cancel_pending()), (0, 0));
+        held.resume().unwrap();
+        held.suspend().unwrap();
+        busy.suspend().unwrap();
+        busy.resume().unwrap();
+        drop((child_busy, child_held));
+        let report = runtime.shutdown(Shutdown::Drain);
+        assert!(!report.complete && report.still_running == 0);
+        assert_eq!((ran.load(SeqCst), dropped.load(SeqCst)), (0, 0));
+    })
+    .assert_success();
+    held.resume().unwrap();
+    drop(occupied);
+    busy.exec_sync(|| ());
+    held.barrier_sync(|| ());
+    assert_eq!(ran.load(SeqCst), 2);
+    assert!(later.cancel());
+}
+
+fn a_runtime_dropped_in_the_child_waits_for_nobody() {
+    let runtime = runtime();
+    let queue = runtime.serial("busy");
+    let _occupied = occupy(&queue);
+    let dropped_in_child = Some(builder().build().unwrap());
+    let held = dropped_in_child.as_ref().unwrap().serial("held");
+    let occupied = occupy(&held);
+    Child::run(|| drop(dropped_in_child)).assert_success();
+    drop(occupied);
+}
+
+fn waits_without_an_end_are_told() {
+    let runtime = runtime();
+    let queue = runtime.serial("busy");
+    let _occupied = occupy(&queue);
+    let (group, item) = (Group::new(), WorkItem::new(|| ()));
+    group.exec_async(&queue, || ());
+    item.exec_async(&queue).unwrap();
+    let (semaphore, event) = (Semaphore::new(0), Event::new());
+    Child::run(|| {
+        let told = [
+            message_of(|| group.wait()),
+            message_of(|| _ = semaphore.acquire()),
+            message_of(|| event.wait()),
+            message_of(|| _ = item.wait()),
+        ];
+        assert!(told.iter().all(|told| told.contains("forked child")), "{told:?}");
+        assert!(group.wait_timeout(Duration::from_millis(5)).is_err());
+        assert!(item.wait_timeout(Duration::from_millis(5)).is_err());
+        event.set();
+        event.wait();
+        // With another thread there may be an end.
+        let sent = Event::new();
+        let sender = std::thread::spawn({
+            let sent = sent.clone();
+            move || sent.set()
+        });
+        sent.wait();
+        sender.join().unwrap();
+    })
+    .assert_success();
+}
+
+/// Forks in what `submit` runs; the child returns from there. Then it must end by itself, and run nothing of the parent's.
+fn returns_in_a_child(submit: impl FnOnce(Box<dyn FnOnce() + Send>, Box<dyn FnOnce() + Send>)) {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut later = writer.try_clone().unwrap();
+    submit(
+        Box::new(move || {
+            if let Some(child) = Child::fork() {
+                tell.send(child).unwrap();
+            }
+            drop(writer);
+        }),
+        Box::new(move || later.write_all(b"ran").unwrap()),
+    );
+    told.recv_timeout(GENEROUS).unwrap().assert_success();
+    let mut ran = String::new();
+    reader.read_to_string(&mut ran).unwrap();
+    assert_eq!(ran, "ran", "in the parent only");
+}
+
+fn a_job_that_returns_in_the_child_is_its_end() {
+    let runtime = builder().threads(1).build().unwrap();
+    for queue in [runtime.serial("serial"), runtime.concurrent("concurrent")] {
+        returns_in_a_child(|fork, later| {
+            let guard = queue.suspend_guard().unwrap();
+            queue.exec_async(fork);
+            queue.exec_async(later);
+            drop(guard);
+        });
+    }
+    let global = runtime.global(Qos::Default);
+    returns_in_a_child(|fork, later| {
+        let busy = runtime.serial("busy");
+        let occupied = occupy(&busy);
+        global.exec_async(fork);
+        global.exec_async(later);
+        drop(occupied);
+    });
+}
+
+fn a_waiting_job_of_the_child_starts_no_thread_in_its_place() {
+    let runtime = builder().threads(1).build().unwrap();
+    let queue = runtime.serial("waits");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut later = writer.try_clone().unwrap();
+    let global = runtime.global(Qos::Default);
+    queue.exec_async(move || {
+        global.exec_async(move || later.write_all(b"ran").unwrap());
+        let child = Child::run(|| {
+            assert!(Event::new().wait_timeout(Duration::from_millis(50)).is_err());
+            concourse::blocking(|| ());
+        });
+        tell.send(child).unwrap();
+        drop(writer);
+    });
+    told.recv_timeout(GENEROUS).unwrap().assert_success();
+    let mut ran = String::new();
+    reader.read_to_string(&mut ran).unwrap();
+    assert_eq!(ran, "ran");
+}
+
+fn a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent() {
+    let runtime = runtime();
+    for queue in [runtime.serial("serial"), runtime.concurrent("concurrent")] {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let child = queue.barrier_sync(|| {
+            let ran = Arc::clone(&ran);
+            queue.exec_async(move || _ = ran.fetch_add(1, SeqCst));
+            Child::fork()
+        });
+        let Some(child) = child else {
+            let refused = catch_unwind(AssertUnwindSafe(|| {
+                assert!(matches!(queue.try_exec_sync(|| ()), Err(SyncError::Forked { .. })));
+                assert_eq!(ran.load(SeqCst), 0);
+            }));
+            // SAFETY: as in `Child::run`.
+            unsafe { libc::_exit(i32::from(refused.is_err())) }
+        };
+        child.assert_success();
+        queue.barrier_sync(|| ());
+        assert_eq!(ran.load(SeqCst), 1);
+    }
+}
+
+fn a_runtime_that_is_built_in_the_child_works_there() {
+    let parents = runtime();
+    let queue = parents.serial("parent");
+    let _ = queue.after(Duration::from_millis(1), || ()).unwrap();
+    let _occupied = occupy(&queue);
+    Child::run(|| {
+        let runtime = runtime();
+        let (serial, concurrent) = (runtime.serial("child"), runtime.concurrent("child"));
+        let (group, count) = (Group::new(), Arc::new(AtomicUsize::new(0)));
+        for number in 0..1_000 {
+            let count = Arc::clone(&count);
+            let queue: &Queue = if number % 2 == 0 { &serial } else { &concurrent };
+            group.exec_async(queue, move || _ = count.fetch_add(1, SeqCst));
+        }
+        group.wait();
+        assert_eq!(serial.exec_sync(|| count.load(SeqCst)), 1_000);
+        let rung = Event::new();
+        let bell = rung.clone();
+        let _ = serial.after(Duration::from_millis(1), move || bell.set()).unwrap();
+        rung.wait();
+        let grandchild = Child::run(|| assert!(serial.try_exec_async(|| ()).is_err()));
+        grandchild.assert_success();
+        assert!(runtime.shutdown(Shutdown::Drain.within(GENEROUS)).complete);
+    })
+    .assert_success();
+}
+
+fn a_timer_of_the_parent_is_not_touched_by_the_child() {
+    let runtime = runtime();
+    let queue = runtime.serial("timers");
+    let (rung, kept) = (Event::new(), Event::new());
+    let (bell, keep) = (rung.clone(), kept.clone());
+    let armed = queue.after(Duration::from_millis(300), move || bell.set()).unwrap();
+    let source =
+        Source::timer(&queue).after(Duration::from_millis(300)).on_event(move |_| keep.set()).activate().unwrap();
+    Child::run(|| {
+        armed.cancel();
+        source.cancel();
+        drop(queue.after(Duration::ZERO, || unreachable!()));
+    })
+    .assert_success();
+    rung.wait_timeout(GENEROUS).unwrap();
+    kept.wait_timeout(GENEROUS).unwrap();
+}
+
+fn main() {
+    let scenarios: &[(&str, fn())] = &[
+        ("submissions_are_refused", submissions_are_refused),
+        ("sync_calls_run_on_queues_at_rest", sync_calls_run_on_queues_at_rest),
+        ("sync_calls_that_would_wait_are_refused", sync_calls_that_would_wait_are_refused),
+        ("what_is_pending_belongs_to_the_parent", what_is_pending_belongs_to_the_parent),
+        ("a_runtime_dropped_in_the_child_waits_for_nobody", a_runtime_dropped_in_the_child_waits_for_nobody),
+        ("waits_without_an_end_are_told", waits_without_an_end_are_told),
+        ("a_job_that_returns_in_the_child_is_its_end", a_job_that_returns_in_the_child_is_its_end),
+        (
+            "a_waiting_job_of_the_child_starts_no_thread_in_its_place",
+            a_waiting_job_of_the_child_starts_no_thread_in_its_place,
+        ),
+        (
+            "a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent",
+            a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent,
+        ),
+        ("a_runtime_that_is_built_in_the_child_works_there", a_runtime_that_is_built_in_the_child_works_there),
+        ("a_timer_of_the_parent_is_not_touched_by_the_child", a_timer_of_the_parent_is_not_touched_by_the_child),
+    ];
+    // The children's panics are expected: their messages suffice.
+    std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
+    for (name, scenario) in scenarios {
+        println!("test {name} ...");
+        scenario();
+    }
+    println!("test result: ok. {} passed", scenarios.len());
+}
