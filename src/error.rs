@@ -76,6 +76,8 @@ errors! {
             /** The number asked for. */ max_threads: usize,
             /** The most that can be counted. */ limit: usize
         } => "max_threads ({max_threads}) is too many; a runtime counts at most {limit}",
+        /// This process was forked from one that had a runtime.
+        Forked => "this process was forked from one that had a runtime, and can have none; start a program with `exec`",
         /// The thread name contains a NUL byte.
         BadThreadName => "the name contains a NUL byte, which no thread's name can; leave it out",
     }
@@ -201,7 +203,7 @@ impl<F> fmt::Display for SyncError<F> {
             Self::Forked { label, .. } => write!(
                 f,
                 "queue \"{label}\" was busy or suspended when this process was forked, and a sync call would wait for \
-                 threads of the parent; call the closure directly, or build a runtime in the child"
+                 threads of the parent; call the closure directly, or do it in the parent"
             ),
         }
     }

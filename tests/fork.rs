@@ -11,17 +11,20 @@ use concourse::Qos;
 use concourse::Queue;
 use concourse::Runtime;
 use concourse::RuntimeBuilder;
+use concourse::RuntimeError;
 use concourse::Semaphore;
 use concourse::Shutdown;
 use concourse::Source;
 use concourse::SubmitError;
 use concourse::SyncError;
 use concourse::WorkItem;
+use concourse::source::Schedule;
 use std::io::Read;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -182,49 +185,83 @@ fn sync_calls_that_would_wait_are_refused() {
     .assert_success();
 }
 
-fn what_is_pending_belongs_to_the_parent() {
+/// A runtime that counts what it drops.
+fn counting(threads: usize) -> (Runtime, Arc<AtomicUsize>) {
     let dropped = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&dropped);
-    let runtime = builder().on_dropped(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap();
-    let (busy, held) = (runtime.serial("busy"), runtime.concurrent("held"));
+    let builder = Runtime::builder().threads(threads);
+    (builder.on_dropped(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap(), dropped)
+}
+
+fn what_is_pending_belongs_to_the_parent() {
+    let (runtime, dropped) = counting(4);
+    let (busy, held) = (runtime.serial("busy"), [runtime.serial("held"), runtime.concurrent("held too")]);
     let occupied = occupy(&busy);
-    held.suspend().unwrap();
     let ran = Arc::new(AtomicUsize::new(0));
-    for queue in [&busy, &held] {
+    let count = || {
         let ran = Arc::clone(&ran);
-        queue.exec_async(move || _ = ran.fetch_add(1, SeqCst));
+        move || _ = ran.fetch_add(1, SeqCst)
+    };
+    busy.exec_async(count());
+    for held in &held {
+        held.suspend().unwrap();
+        held.exec_async(count());
     }
     let later = busy.after(Duration::from_secs(3_600), || unreachable!()).unwrap();
-    let (child_busy, child_held) = (busy.clone(), held.clone());
+    let started = runtime.statistics().started;
     Child::run(|| {
-        assert_eq!((busy.cancel_pending(), held.cancel_pending()), (0, 0));
-        held.resume().unwrap();
-        held.suspend().unwrap();
+        assert_eq!(busy.cancel_pending(), 0);
         busy.suspend().unwrap();
         busy.resume().unwrap();
-        drop((child_busy, child_held));
+        for held in &held {
+            assert_eq!(held.cancel_pending(), 0);
+            held.resume().unwrap();
+            held.suspend().unwrap();
+        }
         let report = runtime.shutdown(Shutdown::Drain);
         assert!(!report.complete && report.still_running == 0);
         assert_eq!((ran.load(SeqCst), dropped.load(SeqCst)), (0, 0));
+        assert_eq!(runtime.statistics().started, started, "nobody is there to run it");
     })
     .assert_success();
-    held.resume().unwrap();
     drop(occupied);
     busy.exec_sync(|| ());
-    held.barrier_sync(|| ());
-    assert_eq!(ran.load(SeqCst), 2);
+    for held in &held {
+        held.resume().unwrap();
+        held.barrier_sync(|| ());
+    }
+    assert_eq!((ran.load(SeqCst), dropped.load(SeqCst)), (3, 0));
     assert!(later.cancel());
 }
 
-fn a_runtime_dropped_in_the_child_waits_for_nobody() {
-    let runtime = runtime();
-    let queue = runtime.serial("busy");
-    let _occupied = occupy(&queue);
-    let dropped_in_child = Some(builder().build().unwrap());
-    let held = dropped_in_child.as_ref().unwrap().serial("held");
-    let occupied = occupy(&held);
-    Child::run(|| drop(dropped_in_child)).assert_success();
-    drop(occupied);
+fn a_runtime_dropped_in_the_child_waits_for_nobody_and_drops_nothing_of_the_parents() {
+    let (runtime, dropped) = counting(1);
+    let (spinning, stop, ran) = (Event::new(), Arc::new(AtomicBool::new(false)), Event::new());
+    let global = runtime.global(Qos::Default);
+    // Not a wait: the runtime would start another thread for the second job.
+    global.exec_async({
+        let (spinning, stop) = (spinning.clone(), Arc::clone(&stop));
+        move || {
+            spinning.set();
+            while !stop.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+        }
+    });
+    spinning.wait();
+    global.exec_async({
+        let ran = ran.clone();
+        move || ran.set()
+    });
+    let mut ending = Some((runtime, global));
+    Child::run(|| {
+        drop(ending.take());
+        assert_eq!(dropped.load(SeqCst), 0);
+    })
+    .assert_success();
+    stop.store(true, SeqCst);
+    ran.wait_timeout(GENEROUS).unwrap();
+    assert_eq!(dropped.load(SeqCst), 0);
 }
 
 fn waits_without_an_end_are_told() {
@@ -247,14 +284,21 @@ fn waits_without_an_end_are_told() {
         assert!(item.wait_timeout(Duration::from_millis(5)).is_err());
         event.set();
         event.wait();
-        // With another thread there may be an end.
-        let sent = Event::new();
-        let sender = std::thread::spawn({
-            let sent = sent.clone();
-            move || sent.set()
+        // With other threads there may be an end.
+        let (sent, lock, counter) = (Event::new(), Semaphore::new(1), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    sent.wait();
+                    for _ in 0..100 {
+                        let _permit = lock.acquire();
+                        counter.store(counter.load(SeqCst) + 1, SeqCst);
+                    }
+                });
+            }
+            sent.set();
         });
-        sent.wait();
-        sender.join().unwrap();
+        assert_eq!(counter.into_inner(), 400);
     })
     .assert_success();
 }
@@ -344,49 +388,41 @@ fn a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent() {
     }
 }
 
-fn a_runtime_that_is_built_in_the_child_works_there() {
-    let parents = runtime();
-    let queue = parents.serial("parent");
-    let _ = queue.after(Duration::from_millis(1), || ()).unwrap();
-    let _occupied = occupy(&queue);
+fn a_child_and_its_children_have_no_runtimes() {
+    let runtime = runtime();
+    let queue = runtime.serial("parent");
     Child::run(|| {
-        let runtime = runtime();
-        let (serial, concurrent) = (runtime.serial("child"), runtime.concurrent("child"));
-        let (group, count) = (Group::new(), Arc::new(AtomicUsize::new(0)));
-        for number in 0..1_000 {
-            let count = Arc::clone(&count);
-            let queue: &Queue = if number % 2 == 0 { &serial } else { &concurrent };
-            group.exec_async(queue, move || _ = count.fetch_add(1, SeqCst));
-        }
-        group.wait();
-        assert_eq!(serial.exec_sync(|| count.load(SeqCst)), 1_000);
-        let rung = Event::new();
-        let bell = rung.clone();
-        let _ = serial.after(Duration::from_millis(1), move || bell.set()).unwrap();
-        rung.wait();
-        let grandchild = Child::run(|| assert!(serial.try_exec_async(|| ()).is_err()));
-        grandchild.assert_success();
-        assert!(runtime.shutdown(Shutdown::Drain.within(GENEROUS)).complete);
+        assert_eq!(builder().build().unwrap_err(), RuntimeError::Forked);
+        assert!(message_of(|| _ = Queue::serial("of the default runtime")).contains("forked"));
+        assert!(queue.try_exec_async(|| ()).is_err());
+        Child::run(|| {
+            assert_eq!(builder().build().unwrap_err(), RuntimeError::Forked);
+            assert!(queue.try_exec_async(|| ()).is_err());
+        })
+        .assert_success();
     })
     .assert_success();
 }
 
-fn a_timer_of_the_parent_is_not_touched_by_the_child() {
+fn timers_of_the_parent_are_not_touched_by_the_child() {
     let runtime = runtime();
     let queue = runtime.serial("timers");
-    let (rung, kept) = (Event::new(), Event::new());
-    let (bell, keep) = (rung.clone(), kept.clone());
-    let armed = queue.after(Duration::from_millis(300), move || bell.set()).unwrap();
     let source =
-        Source::timer(&queue).after(Duration::from_millis(300)).on_event(move |_| keep.set()).activate().unwrap();
+        Source::timer(&queue).after(Duration::from_secs(3_600)).on_event(|_| unreachable!()).activate().unwrap();
+    let armed = queue.after(Duration::from_secs(3_600), || unreachable!()).unwrap();
     Child::run(|| {
+        source.set(Schedule::after(Duration::from_millis(1)));
+        // Long enough for an alarm that the child has set to ring in the parent.
+        assert!(Event::new().wait_timeout(Duration::from_millis(20)).is_err());
         armed.cancel();
         source.cancel();
-        drop(queue.after(Duration::ZERO, || unreachable!()));
     })
     .assert_success();
+    let rung = Event::new();
+    let bell = rung.clone();
+    let _ = queue.after(Duration::from_millis(50), move || bell.set()).unwrap();
     rung.wait_timeout(GENEROUS).unwrap();
-    kept.wait_timeout(GENEROUS).unwrap();
+    assert_eq!(runtime.statistics().timer_wakeups, 1, "nobody else has woken the event loop");
 }
 
 fn main() {
@@ -395,7 +431,10 @@ fn main() {
         ("sync_calls_run_on_queues_at_rest", sync_calls_run_on_queues_at_rest),
         ("sync_calls_that_would_wait_are_refused", sync_calls_that_would_wait_are_refused),
         ("what_is_pending_belongs_to_the_parent", what_is_pending_belongs_to_the_parent),
-        ("a_runtime_dropped_in_the_child_waits_for_nobody", a_runtime_dropped_in_the_child_waits_for_nobody),
+        (
+            "a_runtime_dropped_in_the_child_waits_for_nobody_and_drops_nothing_of_the_parents",
+            a_runtime_dropped_in_the_child_waits_for_nobody_and_drops_nothing_of_the_parents,
+        ),
         ("waits_without_an_end_are_told", waits_without_an_end_are_told),
         ("a_job_that_returns_in_the_child_is_its_end", a_job_that_returns_in_the_child_is_its_end),
         (
@@ -406,8 +445,8 @@ fn main() {
             "a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent",
             a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent,
         ),
-        ("a_runtime_that_is_built_in_the_child_works_there", a_runtime_that_is_built_in_the_child_works_there),
-        ("a_timer_of_the_parent_is_not_touched_by_the_child", a_timer_of_the_parent_is_not_touched_by_the_child),
+        ("a_child_and_its_children_have_no_runtimes", a_child_and_its_children_have_no_runtimes),
+        ("timers_of_the_parent_are_not_touched_by_the_child", timers_of_the_parent_are_not_touched_by_the_child),
     ];
     // The children's panics are expected: their messages suffice.
     std::panic::set_hook(Box::new(|info| eprintln!("{info}")));

@@ -77,7 +77,8 @@ impl Clone for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if self.lane.remove_handle() && self.lane.engine.phase() != Phase::Forked {
+        // A child looks through no list: a thread of the parent may have been about to write into it.
+        if self.lane.remove_handle() && !self.lane.is_of_parent() {
             self.lane.close();
         }
     }

@@ -345,7 +345,6 @@ impl Lane {
     /// Leaves a lane after a sync body.
     fn release(&self, hold: Holder<'_>) {
         if let Err(hold) = hold.try_idle()
-            && !self.is_of_parent()
             && let Drained::More(more) = self.drain(hold, None, 0)
         {
             self.give(more, Route::Lane);

@@ -34,8 +34,8 @@ use std::time::Duration;
 ///
 /// A forked child has the runtimes of its parent and none of their threads. What is submitted there is rejected; a sync
 /// call runs if its queue was at rest, and is refused otherwise; a wait that nobody could end panics. A job that forks is
-/// to end the child itself, or to call `exec`: the child of a job that returns ends there. A child that goes on builds
-/// a runtime of its own.
+/// to end the child itself, or to call `exec`: the child of a job that returns ends there. A child has no runtime of its
+/// own.
 ///
 /// ```
 /// use concourse::{Runtime, Shutdown};
@@ -70,12 +70,16 @@ impl Runtime {
 
     /// The runtime that [`Queue::serial`](crate::Queue::serial) and its siblings use, built on first use. It is never
     /// dropped: leaving `main` abandons what is queued, as in libdispatch.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, if the parent had runtimes, but not this one.
     pub fn default_runtime() -> &'static Self {
         static DEFAULT: OnceLock<Runtime> = OnceLock::new();
         DEFAULT.get_or_init(|| match Self::builder().build() {
             Ok(runtime) => runtime,
-            // The defaults are within their bounds on every machine.
-            Err(error) => unreachable!("{error}"),
+            // The defaults are within their bounds on every machine, but a forked child has no runtime.
+            Err(error) => panic!("{error}"),
         })
     }
 

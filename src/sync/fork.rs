@@ -11,6 +11,7 @@ use super::parking::Reason;
 use std::sync::Once;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// How many forks lie between this process and the one that loaded the crate. Not the face's atomic: no model forks.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -60,6 +61,14 @@ extern "C" fn begin_child() {
     FORKS.fetch_add(1, Ordering::Relaxed); // As in `forks`.
     // The engine whose worker this thread was must not start another in its place.
     host::abandon();
+}
+
+/// How long a thread of a child sleeps before it looks again for what it waits for.
+pub(super) const CHILDS_NAP: Duration = Duration::from_millis(1);
+
+/// Sleeps without a lock.
+pub(super) fn nap(length: Duration) {
+    std::thread::sleep(length);
 }
 
 /// Panics instead of a wait without an end: in a child without another thread nobody could end it.

@@ -1,7 +1,7 @@
 //! The machine itself: standard atomics, parking_lot locks, crossbeam deques.
 
+use super::fork::{CHILDS_NAP, nap};
 use std::cell;
-use std::time::Duration;
 
 pub(crate) use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 pub(crate) use parking_lot::{Condvar, MutexGuard};
@@ -19,8 +19,8 @@ pub(crate) fn fence(_: std::sync::atomic::Ordering) {
     FENCE.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
 }
 
-/// How long a forked child waits for a lock. The crate holds locks for microseconds.
-const CHILDS_PATIENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
+/// How often a forked child tries a lock. The crate holds locks for microseconds.
+const CHILDS_TRIES: u32 = if cfg!(test) { 50 } else { 5_000 };
 
 /// parking_lot's mutex. In a forked child, where the thread that held it may not exist, `lock` panics in the end.
 #[derive(Debug, Default)]
@@ -38,10 +38,13 @@ impl<T> Mutex<T> {
 
     #[cold]
     fn lock_in_child(&self) -> MutexGuard<'_, T> {
-        match self.0.try_lock_for(CHILDS_PATIENCE) {
-            Some(guard) => guard,
-            None => panic!("a thread of the parent held a lock when this process was forked; use `exec` in the child"),
+        for _ in 0..CHILDS_TRIES {
+            if let Some(guard) = self.0.try_lock() {
+                return guard;
+            }
+            nap(CHILDS_NAP);
         }
+        panic!("a thread of the parent held a lock when this process was forked; use `exec` in the child")
     }
 }
 
