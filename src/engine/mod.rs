@@ -14,6 +14,7 @@ use crate::sync::Arc;
 use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use state::Life;
 pub(crate) use state::Phase;
 use state::Tally;
@@ -144,7 +145,7 @@ impl Engine {
 
     /// The event loop, started on first use; `None` once it has ended with the runtime, and in a forked child.
     pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
-        if self.phase() == Phase::Forked {
+        if is_child() {
             return Ok(None);
         }
         let mut slot = self.event_loop.lock();

@@ -17,8 +17,8 @@
 
 use crate::sync::AtomicU32;
 use crate::sync::AtomicU64;
-use crate::sync::Birth;
 use crate::sync::Ordering;
+use crate::sync::is_child;
 
 /// How far a runtime's life has come. It only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,23 +36,20 @@ pub(crate) enum Phase {
 
 /// The word.
 #[derive(Debug)]
-pub(super) struct Life {
-    word: AtomicU32,
-    birth: Birth,
-}
+pub(super) struct Life(AtomicU32);
 
 impl Life {
     pub(super) fn new() -> Self {
-        Self { word: AtomicU32::new(Phase::Open as u32), birth: Birth::now() }
+        Self(AtomicU32::new(Phase::Open as u32))
     }
 
     #[inline]
     pub(super) fn phase(&self) -> Phase {
-        if self.birth.is_past() {
+        if is_child() {
             return Phase::Forked;
         }
         // Acquire, E5: whoever sees a phase sees what was done before it began.
-        match self.word.load(Ordering::Acquire) {
+        match self.0.load(Ordering::Acquire) {
             0 => Phase::Open,
             1 => Phase::Draining,
             _ => Phase::Cancelling,
@@ -62,7 +59,7 @@ impl Life {
     /// Goes forward to `phase`; going back is ignored.
     pub(super) fn advance_to(&self, phase: Phase) {
         // Release, E5.
-        self.word.fetch_max(phase as u32, Ordering::AcqRel);
+        self.0.fetch_max(phase as u32, Ordering::AcqRel);
     }
 }
 

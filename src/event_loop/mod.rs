@@ -62,11 +62,11 @@ mod tests;
 use crate::error::TimerError;
 use crate::job::Job;
 use crate::sync::Arc;
-use crate::sync::Birth;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::sync::ThreadBuilder;
 use crate::sync::current_thread;
+use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
 use mio::Events;
@@ -120,7 +120,6 @@ pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
     waker: Waker,
     state: State,
-    birth: Birth,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -141,7 +140,6 @@ impl EventLoop {
             timers: [timers(0)?, timers(1)?, timers(2)?],
             waker,
             state: State::new(),
-            birth: Birth::now(),
             thread: Mutex::new(None),
         });
         let of_thread = Arc::clone(&event_loop);
@@ -170,7 +168,7 @@ impl EventLoop {
         sink: Arc<dyn Sink>,
         job: Option<Job>,
     ) -> Result<TimerKey, Armed> {
-        if self.birth.is_past() {
+        if is_child() {
             // The child shares the parent's timerfds: what it sets would ring there.
             return Err(Armed { sink, job });
         }

@@ -17,7 +17,6 @@ use crate::pool::slot::SlotSet;
 use crate::pool::worker::Worker;
 use crate::sync;
 use crate::sync::Arc;
-use crate::sync::Birth;
 use crate::sync::Host;
 use crate::sync::Injector;
 use crate::sync::Mutex;
@@ -43,8 +42,6 @@ pub(crate) struct Crew {
     /// Jobs of their own from outside.
     pub(crate) loose: Injector<Job>,
     pub(crate) post: Post,
-    /// In a forked child none of the threads exist, and none is to be started.
-    pub(crate) birth: Birth,
     starts: Mutex<Starts>,
     /// Threads that wait until nobody is awake, or nobody lives.
     waiters: Mutex<Vec<Arc<Parker>>>,
@@ -79,7 +76,6 @@ impl Crew {
             lanes: Injector::new(),
             loose: Injector::new(),
             post: Post::new(),
-            birth: Birth::now(),
             starts: Mutex::new(Starts { total: 0, refused_until: None }),
             waiters: Mutex::new(Vec::new()),
             config,

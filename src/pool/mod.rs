@@ -24,6 +24,7 @@ use crate::sync::Arc;
 use crate::sync::JoinHandle;
 use crate::sync::Reason;
 use crate::sync::ThreadBuilder;
+use crate::sync::is_child;
 use crew::Crew;
 pub(crate) use state::MAX_THREADS;
 use std::io;
@@ -190,7 +191,8 @@ impl Pool {
 
 impl Executor for Pool {
     fn submit(&self, job: Job, route: Route, _: Qos) -> Result<(), Job> {
-        if self.crew.birth.is_past() || self.crew.roster.state.read().is_stopped() {
+        // In a forked child none of the threads exist, and none is to be started.
+        if is_child() || self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
         current::with(&self.crew, |worker| match worker {
@@ -219,7 +221,7 @@ impl Executor for Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.crew.birth.is_past() {
+        if is_child() {
             return; // The queued jobs are the parent's.
         }
         self.crew.close();

@@ -75,7 +75,7 @@ impl Worker {
         if let Some(job) = worker.arrive() {
             worker.work(job);
         }
-        if crew.birth.is_past() {
+        if sync::is_child() {
             // A job has forked and returned in the child. There is no crew to leave.
             return;
         }
@@ -163,7 +163,7 @@ impl Worker {
             if let Some(job) = first.take() {
                 self.run(job);
             }
-            while !self.crew.birth.is_past()
+            while !sync::is_child()
                 && let Some(job) = self.next()
             {
                 self.run(job);

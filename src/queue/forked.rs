@@ -5,25 +5,17 @@
 
 use super::Queue;
 use super::lane::Lane;
-use crate::engine::Phase;
 use crate::sync::is_child;
 
 impl Queue {
     /// True in a child, if a sync call would have to wait for threads of the parent.
     #[inline]
     pub(super) fn is_left_behind(&self) -> bool {
-        self.lane.is_of_parent() && !self.lane.is_at_rest()
+        is_child() && !self.lane.is_at_rest()
     }
 }
 
 impl Lane {
-    /// True in a child: what is pending is not to be run here, nor waited for. A slot that a thread of the parent was
-    /// writing stays unwritten.
-    #[inline]
-    pub(super) fn is_of_parent(&self) -> bool {
-        is_child() && self.engine.phase() == Phase::Forked
-    }
-
     /// True if a job could start here and now.
     #[cold]
     fn is_at_rest(&self) -> bool {

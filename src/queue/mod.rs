@@ -34,6 +34,7 @@ use crate::job::Route;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
+use crate::sync::is_child;
 use lane::Kind;
 use lane::Lane;
 use std::fmt;
@@ -78,7 +79,7 @@ impl Clone for Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // A child looks through no list: a thread of the parent may have been about to write into it.
-        if self.lane.remove_handle() && !self.lane.is_of_parent() {
+        if self.lane.remove_handle() && !is_child() {
             self.lane.close();
         }
     }
@@ -167,7 +168,7 @@ impl Queue {
     /// Submits `f` to run on the queue and returns at once.
     ///
     /// Nothing is merged or lost: `f` runs once, or is reported: to the runtime's `on_dropped` hook if the queue is
-    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down. A panic in `f` is contained
+    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down or this is a forked child. A panic in `f` is contained
     /// and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if `f` captures at most
     /// three words. This is libdispatch's `dispatch_async`.
     ///
@@ -187,8 +188,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`]. A shutdown that begins at the same time may still reject the closure
-    /// through the `on_rejected` hook after `Ok`.
+    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`]. A shutdown that begins at
+    /// the same time may still reject the closure through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
         let f = self.lane.engine.admit(f)?;
         self.exec_async(f);
@@ -329,8 +330,8 @@ impl Queue {
     /// sync calls keep their place. If a job of a serial queue is running, the call waits until it ends; from a job of the
     /// queue itself, and on a concurrent queue, it acts at once.
     pub fn cancel_pending(&self) -> usize {
-        if self.lane.engine.phase() == Phase::Forked {
-            return 0;
+        if is_child() {
+            return 0; // It is the parent's.
         }
         if self.lane.is_concurrent() {
             self.lane.concurrent_cancel_pending()
@@ -413,7 +414,7 @@ impl Lane {
     #[inline(never)]
     fn exec_async_late(&self, job: Job) {
         match job.shape().kind {
-            job::Kind::Token if self.engine.phase() == Phase::Forked => self.engine.give_up(self.label(), job),
+            job::Kind::Token if is_child() => self.engine.give_up(self.label(), job),
             job::Kind::Token => self.enqueue(job),
             _ => self.lose(job, Loss::Rejected),
         }

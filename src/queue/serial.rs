@@ -24,6 +24,7 @@ use crate::job::Route;
 use crate::job::Shape;
 use crate::sync::Arc;
 use crate::sync::Reason;
+use crate::sync::is_child;
 use crate::sync::planted;
 use crate::sync::spin_loop;
 use std::cell::Cell;
@@ -169,7 +170,8 @@ impl Lane {
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
-                Peek::Unwritten if self.is_of_parent() => return Stop::More,
+                // A thread of the parent was writing it.
+                Peek::Unwritten if is_child() => return Stop::More,
                 Peek::Unwritten => {
                     // Not by `peek`, which reads the tail: the pusher needs that line.
                     for _ in 0..GLANCES {

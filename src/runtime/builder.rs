@@ -23,6 +23,7 @@ use crate::sync::Weak;
 use crate::sync::available_parallelism;
 use crate::sync::is_child;
 use crate::sync::panicking;
+use crate::sync::watch_forks;
 use std::fmt;
 use std::time::Duration;
 
@@ -184,6 +185,7 @@ impl RuntimeBuilder {
         if is_child() {
             return Err(RuntimeError::Forked);
         }
+        watch_forks();
         let threads = self.threads.unwrap_or_else(available_parallelism);
         let max_threads = self.max_threads.unwrap_or(MAX_THREADS_BY_DEFAULT.max(threads));
         if threads == 0 {

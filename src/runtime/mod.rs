@@ -19,6 +19,7 @@ use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::deadline_after;
+use crate::sync::is_child;
 use crate::sync::now;
 use std::fmt;
 use std::time::Duration;
@@ -114,7 +115,7 @@ impl Runtime {
     /// for nothing, and the report is not complete. May be called again, with a longer
     /// time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
-        if self.engine.phase() == Phase::Forked {
+        if is_child() {
             return Report { complete: false, ..self.report(0) };
         }
         let TimedShutdown { how, time } = how.into();

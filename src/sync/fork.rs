@@ -1,53 +1,30 @@
 //! What a forked child knows of itself.
 //!
 //! A child has the parent's memory and one thread, the one that called `fork`. Every runtime of the parent is in its
-//! memory, and none of their threads exists. A handler that runs in the child, before `fork` returns there, counts the
-//! fork; whatever depends on threads remembers the count of its [`Birth`], and finds by comparing that it was left behind.
+//! memory, and none of their threads exists. A handler that runs in the child, before `fork` returns there, leaves a mark,
+//! and whatever depends on threads looks at it. A child builds no runtime, so all there are belong to its parent.
 //!
-//! Whoever makes a child without `fork`'s handlers (a bare `clone`) is not noticed.
+//! Whoever makes a child without `fork`'s handlers (a bare `clone`), or before there is a runtime, is not noticed.
 
 use super::host;
 use super::parking::Reason;
 use std::sync::Once;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How many forks lie between this process and the one that loaded the crate. Not the face's atomic: no model forks.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
-/// In which process something was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Birth(u32);
-
-impl Birth {
-    /// In this process.
-    pub(crate) fn now() -> Self {
-        watch();
-        Self(forks())
-    }
-
-    /// True in a forked child, for what was made in a parent.
-    #[inline(always)]
-    pub(crate) fn is_past(self) -> bool {
-        self.0 != forks()
-    }
-}
-
-#[inline(always)]
-fn forks() -> u32 {
-    // Relaxed: the count changes before `fork` returns in the child, on the only thread there is.
-    FORKS.load(Ordering::Relaxed)
-}
+/// Not the face's atomic: no model forks.
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// True in a forked child.
 #[inline(always)]
 pub(crate) fn is_child() -> bool {
-    forks() != 0
+    // Relaxed: the mark is made before `fork` returns in the child, on the only thread there is.
+    FORKED.load(Ordering::Relaxed)
 }
 
-/// Has every child counted from now on.
-fn watch() {
+/// Has every child marked from now on.
+pub(crate) fn watch_forks() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
         // SAFETY: the handler stays for the life of the process, takes no lock that a fork may have left locked, and does
@@ -58,7 +35,7 @@ fn watch() {
 }
 
 extern "C" fn begin_child() {
-    FORKS.fetch_add(1, Ordering::Relaxed); // As in `forks`.
+    FORKED.store(true, Ordering::Relaxed); // As in `is_child`.
     // The engine whose worker this thread was must not start another in its place.
     host::abandon();
 }
@@ -90,9 +67,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_here_is_not_past_and_others_are_around() {
-        assert!(!Birth::now().is_past() && !is_child());
-        assert!(Birth(FORKS.load(Ordering::Relaxed) + 1).is_past());
+    fn a_process_that_is_no_child_waits_as_it_likes() {
+        watch_forks();
+        assert!(!is_child());
         // The test harness waits on a thread of its own.
         assert!(!is_alone());
         refuse_endless_wait(&Reason::Event);
