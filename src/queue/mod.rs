@@ -168,9 +168,9 @@ impl Queue {
     /// Submits `f` to run on the queue and returns at once.
     ///
     /// Nothing is merged or lost: `f` runs once, or is reported: to the runtime's `on_dropped` hook if the queue is
-    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down or this is a forked child. A panic in `f` is contained
-    /// and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if `f` captures at most
-    /// three words. This is libdispatch's `dispatch_async`.
+    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down or this is a forked child. A
+    /// panic in `f` is contained and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if
+    /// `f` captures at most three words. This is libdispatch's `dispatch_async`.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("log");

@@ -112,8 +112,7 @@ impl Runtime {
     /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
     /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
     /// from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it ends and waits
-    /// for nothing, and the report is not complete. May be called again, with a longer
-    /// time for instance.
+    /// for nothing, and the report is not complete. May be called again, with a longer time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
         if is_child() {
             return Report { complete: false, ..self.report(0) };
