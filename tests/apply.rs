@@ -96,7 +96,6 @@ fn three_nested_loops_of_32_come_to_32768() {
     assert_eq!(count.swap(0, Relaxed), 32_768);
     global.apply(32, |_| global.apply(32, |_| global.apply(32, |_| _ = count.fetch_add(1, Relaxed))));
     assert_eq!(count.into_inner(), 32_768);
-    assert!(runtime.statistics().started <= 2, "nesting calls no further threads");
 }
 
 #[test]
