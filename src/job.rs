@@ -270,7 +270,10 @@ impl Panic {
     }
 
     /// Goes on unwinding on this thread, without running the panic hook again.
+    ///
+    /// Whoever contains it next, on this thread, still learns where it was raised.
     pub(crate) fn resume(self) -> ! {
+        let _ = LAST_PANIC.try_with(|last| last.set(self.location));
         std::panic::resume_unwind(self.payload)
     }
 
@@ -329,6 +332,11 @@ pub(crate) enum Route {
 pub(crate) trait Executor: Send + Sync {
     /// Takes the job. After shutdown it comes back.
     fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job>;
+
+    /// How many jobs run at the same time while none of them blocks.
+    fn threads(&self) -> usize {
+        self.max_threads()
+    }
 
     /// The most jobs that can ever run at the same time.
     fn max_threads(&self) -> usize;

@@ -3,6 +3,7 @@
 mod state;
 
 use crate::collections::BlockCache;
+use crate::error::SubmitError;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
 use crate::job;
@@ -13,6 +14,7 @@ use crate::sync::Arc;
 use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use state::Life;
 pub(crate) use state::Phase;
 use state::Tally;
@@ -141,8 +143,11 @@ impl Engine {
         &*self.executor
     }
 
-    /// The event loop, started on first use; `None` once it has ended with the runtime.
+    /// The event loop, started on first use; `None` once it has ended with the runtime, and in a forked child.
     pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
+        if is_child() {
+            return Ok(None);
+        }
         let mut slot = self.event_loop.lock();
         if let LoopSlot::Unneeded = *slot {
             *slot = LoopSlot::Running(EventLoop::start(&format!("{}-events", self.name))?);
@@ -173,7 +178,16 @@ impl Engine {
         match self.phase() {
             Phase::Open => true,
             Phase::Draining => kind == job::Kind::Token || kind.is_sync(),
-            Phase::Cancelling => false,
+            Phase::Cancelling | Phase::Forked => false,
+        }
+    }
+
+    /// Gives a closure back with the reason, if no new ones are accepted.
+    pub(crate) fn admit<F>(&self, f: F) -> Result<F, SubmitError<F>> {
+        match self.phase() {
+            Phase::Open => Ok(f),
+            Phase::Draining | Phase::Cancelling => Err(SubmitError::ShutDown(f)),
+            Phase::Forked => Err(SubmitError::Forked(f)),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::sync::Arc;
 use crate::sync::JoinHandle;
 use crate::sync::Reason;
 use crate::sync::ThreadBuilder;
+use crate::sync::is_child;
 use crew::Crew;
 pub(crate) use nice::NiceLevels;
 pub(crate) use state::MAX_THREADS;
@@ -196,7 +197,8 @@ impl Pool {
 
 impl Executor for Pool {
     fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job> {
-        if self.crew.roster.state.read().is_stopped() {
+        // In a forked child none of the threads exist, and none is to be started.
+        if is_child() || self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
         current::with(&self.crew, |worker| match worker {
@@ -204,6 +206,10 @@ impl Executor for Pool {
             None => self.crew.inject(job, route, qos as usize),
         });
         Ok(())
+    }
+
+    fn threads(&self) -> usize {
+        self.crew.config.threads
     }
 
     fn max_threads(&self) -> usize {
@@ -225,6 +231,9 @@ impl Executor for Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if is_child() {
+            return; // The queued jobs are the parent's.
+        }
         self.crew.close();
     }
 }

@@ -84,6 +84,10 @@ impl Worker {
         if let Some(job) = worker.arrive() {
             worker.work(job);
         }
+        if sync::is_child() {
+            // A job has forked and returned in the child. There is no crew to leave.
+            return;
+        }
         crew.call_hook(crew.config.on_thread_stop.as_ref(), "on_thread_stop");
         drop((seat, host));
         Self::leave(worker);
@@ -169,7 +173,9 @@ impl Worker {
             if let Some(job) = first.take() {
                 self.run(job);
             }
-            while let Some(job) = self.next() {
+            while !sync::is_child()
+                && let Some(job) = self.next()
+            {
                 self.run(job);
             }
         }) {

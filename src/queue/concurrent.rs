@@ -25,6 +25,7 @@ use crate::sync::Arc;
 use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
+use crate::sync::is_child;
 use crate::sync::planted;
 
 /// Jobs that a token runs before it makes way for others.
@@ -94,7 +95,7 @@ impl Lane {
         let mut glances = 0;
         loop {
             // An idle list may hold a job whose pusher is about to knock.
-            if control.walking || self.is_idle() {
+            if control.walking || self.is_idle() || is_child() {
                 return Settled::Quiet;
             }
             let mut consumer = self.consumer(control);

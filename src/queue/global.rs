@@ -4,7 +4,6 @@ use super::Accept;
 use super::Dispatch;
 use crate::engine::Engine;
 use crate::engine::Loss;
-use crate::engine::Phase;
 use crate::error::SubmitError;
 use crate::event_loop::Sink;
 use crate::job::Job;
@@ -123,11 +122,9 @@ impl GlobalQueue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure.
+    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`].
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        if self.door.engine.phase() != Phase::Open {
-            return Err(SubmitError::ShutDown(f));
-        }
+        let f = self.door.engine.admit(f)?;
         self.exec_async(f);
         Ok(())
     }

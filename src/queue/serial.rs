@@ -3,18 +3,14 @@
 //! See the folder's README for the protocol and the races.
 
 use super::control::Keeper;
-use super::lane::Acquired;
 use super::lane::Consume;
 use super::lane::Holder;
 use super::lane::Lane;
-use super::loan::lend;
 use super::waiter::Frame;
 use super::waiter::Mode;
-use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
-use super::waiter::spin_for;
 use super::waiter::without_unwinding;
 use super::walk::Until;
 use crate::collections::Peek;
@@ -28,6 +24,7 @@ use crate::job::Route;
 use crate::job::Shape;
 use crate::sync::Arc;
 use crate::sync::Reason;
+use crate::sync::is_child;
 use crate::sync::planted;
 use crate::sync::spin_loop;
 use std::cell::Cell;
@@ -40,7 +37,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 
 /// How a drain ended.
 #[must_use]
-enum Drained<'a> {
+pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
     /// The budget is used up, or a target is suspended, and there is more.
@@ -121,6 +118,7 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, BUDGET) {
+                Drained::More(_) if self.engine.phase() == Phase::Forked => {}
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
@@ -137,7 +135,7 @@ impl Lane {
     }
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
-    fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
+    pub(super) fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
         let left = Cell::new(budget);
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stop = Frame::run(self, Mode::Exclusive, || {
@@ -181,6 +179,8 @@ impl Lane {
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
+                // A thread of the parent was writing it.
+                Peek::Unwritten if is_child() => return Stop::More,
                 Peek::Unwritten => {
                     // Not by `peek`, which reads the tail: the pusher needs that line.
                     for _ in 0..GLANCES {
@@ -214,9 +214,11 @@ impl Lane {
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
+                    let phase = self.engine.phase();
                     if left.get() == 0
                         || self.is_held_from_above(shared)
-                        || me.is_none() && self.engine.phase() == Phase::Cancelling
+                        || phase == Phase::Forked
+                        || me.is_none() && phase == Phase::Cancelling
                     {
                         return Stop::More;
                     }
@@ -331,124 +333,12 @@ impl Lane {
     }
 
     /// Leaves a lane after a sync body.
-    fn release(&self, hold: Holder<'_>) {
+    pub(super) fn release(&self, hold: Holder<'_>) {
         if let Err(hold) = hold.try_idle()
             && let Drained::More(more) = self.drain(hold, None, 0)
         {
             self.give(more, Route::Lane);
         }
-    }
-
-    /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
-    #[inline]
-    pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        match self.target() {
-            None => self.serial_sync_at_root(site, f),
-            Some(target) => self.serial_sync_below(target, site, f),
-        }
-    }
-
-    #[inline]
-    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        let hold =
-            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(hold)) => hold,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-                None => without_unwinding(|| self.stand_in_line(None)),
-            };
-        self.run_body(hold, site, f)
-    }
-
-    #[inline]
-    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
-        struct Release<'a>(Option<Holder<'a>>);
-        impl Drop for Release<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                if let Some(hold) = self.0.take() {
-                    hold.lane().release(hold);
-                }
-            }
-        }
-        let _release = Release(Some(hold));
-        Frame::run_body(self, Mode::Exclusive, site, f)
-    }
-
-    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
-    #[cold]
-    fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
-        let waiter = Waiter::new();
-        let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
-        let mut hold = hold.or(edge);
-        loop {
-            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, &waiter)) {
-                return mine;
-            }
-            hold = self.claim_or_wait(&waiter);
-        }
-    }
-
-    /// As `serial_sync`, on a lane with a target: in place, if the lane is free once the thread has the right to run what
-    /// the target runs; else as a job of the lane.
-    fn serial_sync_below<R>(&self, target: &Self, site: Site, f: impl FnOnce() -> R) -> R {
-        let mut body = Some(f);
-        let mut value = None;
-        target.sync_for_child(site, &mut || match self.acquire() {
-            Some(Acquired::Free(hold)) => value = body.take().map(|f| self.run_body(hold, site, f)),
-            Some(Acquired::Held(hold)) => self.release(hold),
-            None => {}
-        });
-        value.unwrap_or_else(|| {
-            let lent =
-                body.and_then(|f| lend(self, Kind::Sync, site, f, |waiter| self.wait_below(target, site, waiter)));
-            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
-        })
-    }
-
-    /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
-    /// without any right.
-    fn wait_below(&self, target: &Self, site: Site, waiter: &Waiter) {
-        while waiter.turn() != Turn::Done {
-            target.sync_for_child(site, &mut || {
-                let hold = self.claim(None, &mut self.control());
-                if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter)) {
-                    self.release(mine);
-                }
-            });
-            let mut control = self.control();
-            if waiter.turn() == Turn::Done {
-                return;
-            }
-            waiter.rejoin(&mut control);
-            if control.keeper != Keeper::Scheduled || planted!("chain_waits_blindly") {
-                waiter.link(self, &mut control);
-                drop(control);
-                waiter.wait(&self.reason_to_wait());
-            }
-        }
-    }
-
-    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
-    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: &Waiter) -> Option<Holder<'a>> {
-        match self.drain(hold, Some(me), u32::MAX) {
-            Drained::Mine(hold) => return Some(hold),
-            Drained::More(more) => self.give(more, Route::Lane),
-            Drained::Left => {}
-        }
-        None
-    }
-
-    /// Takes the lane if nobody else is about to; else waits until there is reason to look again.
-    fn claim_or_wait(&self, waiter: &Waiter) -> Option<Holder<'_>> {
-        let mut control = self.control();
-        waiter.rejoin(&mut control);
-        let hold = self.claim(Some(waiter.pointer()), &mut control);
-        if hold.is_none() {
-            control.link(waiter.pointer());
-            drop(control);
-            waiter.wait(&self.reason_to_wait());
-        }
-        hold
     }
 
     /// Drops all jobs that are pending now, and returns how many.

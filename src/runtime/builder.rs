@@ -22,7 +22,9 @@ use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::Weak;
 use crate::sync::available_parallelism;
+use crate::sync::is_child;
 use crate::sync::panicking;
+use crate::sync::watch_forks;
 use std::fmt;
 use std::time::Duration;
 
@@ -214,6 +216,10 @@ impl RuntimeBuilder {
     /// [`RuntimeError`] if the numbers of threads are 0, contradict each other or are too large, if the name contains a
     /// NUL byte, or if nice levels are not permitted.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
+        if is_child() {
+            return Err(RuntimeError::Forked);
+        }
+        watch_forks();
         let threads = self.threads.unwrap_or_else(available_parallelism);
         let max_threads = self.max_threads.unwrap_or(MAX_THREADS_BY_DEFAULT.max(threads));
         if threads == 0 {
