@@ -206,6 +206,7 @@ impl<F> SyncError<F> {
 
     /// Panics with the error's text.
     #[cold]
+    #[track_caller]
     pub(crate) fn raise(self) -> ! {
         panic!("{self}")
     }

@@ -22,6 +22,7 @@ impl Lane {
     }
 
     #[inline]
+    #[track_caller]
     pub(super) fn sync_or_panic<R>(&self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
         match self.try_sync(kind, site, f) {
             Ok(value) => value,
