@@ -6,6 +6,7 @@
 mod after;
 mod api;
 mod cascade;
+mod concur;
 mod debug;
 mod drift;
 mod group;
