@@ -9,7 +9,9 @@ use std::time::Instant;
 
 /// Takes lines from any thread. Clones are the same journal.
 #[derive(Clone)]
-pub(crate) struct Journal(Arc<dyn Fn(&dyn Display) + Send + Sync>);
+pub(crate) struct Journal(Arc<Write>);
+
+type Write = dyn Fn(&dyn Display) + Send + Sync;
 
 impl Journal {
     /// A journal that hands each line to `write`, on the thread that has something to say.

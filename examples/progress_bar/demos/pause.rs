@@ -104,8 +104,7 @@ pub(crate) struct Interrupted {
 pub(crate) fn play(runtime: &Runtime, journal: &Journal) -> Outcome<()> {
     for paused in [Paused::Both, Paused::Queue, Paused::Source] {
         let Interrupted { begun, drawn, delivered } = run(runtime, journal, paused)?;
-        journal
-            .note(format_args!("paused: {paused:?}, begun meanwhile: {begun}, drawn meanwhile: {drawn}, {delivered}"));
+        journal.note(format_args!("paused: {paused:?}, meanwhile begun {begun}, drawn {drawn}, {delivered}"));
     }
     Ok(())
 }
