@@ -83,6 +83,9 @@ errors! {
         } => "max_threads ({max_threads}) is too many; a runtime counts at most {limit}",
         /// The thread name contains a NUL byte.
         BadThreadName => "the name contains a NUL byte, which no thread's name can; leave it out",
+        /// `nice_levels` was asked for, and a thread of this process cannot go back to a lower nice value.
+        NiceLevels { /** The operating system's error number. */ errno: i32 } =>
+            "a thread cannot lower its nice value again (os error {errno}); raise RLIMIT_NICE to 20 less the nice value, grant CAP_SYS_NICE, or leave `nice_levels` out",
     }
 
     /// Why a group could not be left.

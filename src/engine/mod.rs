@@ -172,7 +172,7 @@ impl Engine {
     pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
         match self.phase() {
             Phase::Open => true,
-            Phase::Draining => kind == job::Kind::Token,
+            Phase::Draining => kind == job::Kind::Token || kind.is_sync(),
             Phase::Cancelling => false,
         }
     }
@@ -264,6 +264,10 @@ impl Engine {
 
             fn max_threads(&self) -> usize {
                 1
+            }
+
+            fn is_over(&self) -> bool {
+                false
             }
 
             fn is_quiet(&self) -> bool {

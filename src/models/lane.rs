@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-pub(super) struct Tokens(Mutex<VecDeque<Job>>);
+pub(super) struct Tokens(pub(super) Mutex<VecDeque<Job>>);
 
 impl Executor for Tokens {
     fn submit(&self, job: Job, _: Route, _: Qos) -> Result<(), Job> {
@@ -36,6 +36,10 @@ impl Executor for Tokens {
 
     fn max_threads(&self) -> usize {
         2
+    }
+
+    fn is_over(&self) -> bool {
+        false
     }
 
     fn is_quiet(&self) -> bool {

@@ -15,6 +15,8 @@ mod lane;
 mod meetings;
 mod parking;
 mod pool;
+#[cfg(concourse_shuttle)]
+mod program;
 mod semaphore;
 mod source;
 mod target;

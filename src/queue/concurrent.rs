@@ -5,15 +5,12 @@
 //! whether it must knock.
 
 use super::control::Control;
-use super::lane;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
-use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
-use super::waiter::spin_for;
 use super::waiter::without_unwinding;
 use super::walk::Until;
 use crate::collections::Peek;
@@ -29,7 +26,6 @@ use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::planted;
-use crate::sync::yield_now;
 
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
@@ -39,9 +35,9 @@ const GLANCES: u32 = 16;
 
 /// What is at the front, once everything that only needs the lock has been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
-    /// An async job may start now.
-    Startable,
+pub(super) enum Settled {
+    /// This job may start now.
+    Startable(Kind),
     /// Nothing may start until something finishes, resumes or is pushed.
     Quiet,
     /// A pusher is about to write the job at the front, and will not knock: look again soon.
@@ -51,13 +47,15 @@ enum Settled {
 /// What must happen once the control is unlocked.
 #[derive(Debug, Default)]
 #[must_use]
-struct Aftermath {
+pub(super) struct Aftermath {
     wakes: Vec<Arc<Parker>>,
     token: Option<Route>,
+    /// The pool has ended, and the caller goes on by itself: a token would come back and run in the middle of it.
+    is_alone: bool,
 }
 
 impl Aftermath {
-    fn follow(self, lane: &Lane) {
+    pub(super) fn follow(self, lane: &Lane) {
         for parker in self.wakes {
             parker.unpark();
         }
@@ -71,7 +69,7 @@ impl Lane {
     /// Takes a job or a barrier.
     pub(super) fn concurrent_async(&self, job: Job) {
         let kind = job.shape().kind;
-        if kind == Kind::Barrier && !planted!("lane_uncounted_barrier") {
+        if kind.is_barrier() && !planted!("lane_uncounted_barrier") {
             self.barriers.add();
         }
         if self.push(job).is_some() {
@@ -92,7 +90,7 @@ impl Lane {
         aftermath.follow(self);
     }
 
-    fn settle(&self, control: &mut Control, aftermath: &mut Aftermath) -> Settled {
+    pub(super) fn settle(&self, control: &mut Control, aftermath: &mut Aftermath) -> Settled {
         let mut glances = 0;
         loop {
             // An idle list may hold a job whose pusher is about to knock.
@@ -108,6 +106,8 @@ impl Lane {
                     }
                     continue;
                 }
+                // What resumes the lane looks again. Until then nobody is called: the lane may not have its target yet.
+                Peek::Unwritten if control.suspends > 0 => return Settled::Quiet,
                 Peek::Unwritten => {
                     glances += 1;
                     if glances > GLANCES || cfg!(any(concourse_loom, concourse_shuttle)) {
@@ -135,8 +135,8 @@ impl Lane {
             if !self.may_start(control, shape.kind) {
                 return Settled::Quiet;
             }
-            if matches!(shape.kind, Kind::Job | Kind::Barrier | Kind::Token) {
-                return Settled::Startable;
+            if !shape.kind.is_sync() || self.borrows_bodies() {
+                return Settled::Startable(shape.kind);
             }
             let mut consumer = self.consumer(control);
             let waiter = WaiterPointer::from_word(consumer.pointer_at(consumer.cursor()));
@@ -148,12 +148,12 @@ impl Lane {
         }
     }
 
-    fn may_start(&self, control: &Control, kind: Kind) -> bool {
+    pub(super) fn may_start(&self, control: &Control, kind: Kind) -> bool {
         if control.suspends > 0 || control.exclusive {
             return false;
         }
         match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.running == 0,
+            kind if kind.is_barrier() => control.running == 0,
             // A sync reader brings its own thread: only an explicit width bounds it.
             Kind::Sync => !control.bounded || control.running < control.width,
             _ => control.running < control.width,
@@ -163,37 +163,45 @@ impl Lane {
     /// Counts in what has left the line.
     fn start(&self, control: &mut Control, kind: Kind) {
         self.count_in(control, kind);
-        if matches!(kind, Kind::Barrier | Kind::SyncBarrier) {
+        if kind.is_barrier() {
             self.barriers.remove();
         }
     }
 
-    fn count_in(&self, control: &mut Control, kind: Kind) {
-        match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.exclusive = true,
-            _ => control.running += 1,
+    pub(super) fn count_in(&self, control: &mut Control, kind: Kind) {
+        if kind.is_barrier() {
+            control.exclusive = true;
+        } else {
+            control.running += 1;
         }
     }
 
-    fn count_out(&self, control: &mut Control, kind: Kind) {
-        match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.exclusive = false,
-            _ => control.running -= 1,
+    pub(super) fn count_out(&self, control: &mut Control, kind: Kind) {
+        if kind.is_barrier() {
+            control.exclusive = false;
+        } else {
+            control.running -= 1;
         }
     }
 
-    fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
+    pub(super) fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
         let route = match self.settle(control, aftermath) {
             Settled::Quiet => return,
-            Settled::Startable => Route::Lane,
-            Settled::Unwritten => Route::Back,
+            // A runtime that has ended leaves these to the threads that wait for them.
+            Settled::Startable(kind) if kind.is_sync() && self.engine.phase() == Phase::Cancelling => None,
+            Settled::Startable(_) => Some(Route::Lane),
+            Settled::Unwritten => Some(Route::Back),
         };
         // A waiter comes before the pool: it may be all that is left of the pool's threads.
         if let Some(waiter) = control.first_waiter() {
             aftermath.wakes.push(waiter.tell(Turn::Come, 0, control));
-        } else if aftermath.token.is_none() && control.tokens < self.breadth(control) {
+        } else if route.is_some()
+            && !aftermath.is_alone
+            && aftermath.token.is_none()
+            && control.tokens < self.breadth(control)
+        {
             control.tokens += 1;
-            aftermath.token = Some(route);
+            aftermath.token = route;
         }
     }
 
@@ -204,13 +212,10 @@ impl Lane {
     }
 
     /// Takes the next async job, and calls for another thread if one more may start.
-    fn take(&self, control: &mut Control, aftermath: &mut Aftermath) -> Option<Job> {
-        if self.settle(control, aftermath) != Settled::Startable {
-            return None;
-        }
-        // After the look at the job, as with the own gate. Whoever is called now comes when the target has been resumed.
-        if self.is_held_from_above() {
-            self.advance(control, aftermath);
+    pub(super) fn take(&self, control: &mut Control, shared: Option<&Self>, aftermath: &mut Aftermath) -> Option<Job> {
+        let Settled::Startable(_) = self.settle(control, aftermath) else { return None };
+        // After the look at the job, as with the own gate. Whoever is called instead comes when the target is resumed.
+        if self.is_held_from_above(shared) {
             return None;
         }
         let job = self.consumer(control).take();
@@ -219,9 +224,9 @@ impl Lane {
         Some(job)
     }
 
-    fn run_one(&self, job: Job) -> Kind {
+    pub(super) fn run_one(&self, job: Job) -> Kind {
         let shape = job.shape();
-        let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
+        let mode = if shape.kind.is_barrier() { Mode::Exclusive } else { Mode::Shared };
         // The hook runs inside the frame: the lane is held until the job has been counted out.
         Frame::run(self, mode, || {
             if let Err(panic) = job::contain(|| job.run()) {
@@ -253,8 +258,9 @@ impl Lane {
                 drop(control);
                 return self.abandon_concurrent();
             }
-            let mut aftermath = Aftermath::default();
-            let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
+            let mut aftermath = Aftermath { is_alone: self.engine.executor().is_over(), ..Aftermath::default() };
+            let job =
+                if left == 0 && !aftermath.is_alone { None } else { self.take(&mut control, None, &mut aftermath) };
             let Some(job) = job else {
                 control.tokens -= 1;
                 self.advance(&mut control, &mut aftermath);
@@ -267,140 +273,6 @@ impl Lane {
             aftermath.follow(self);
             left -= 1;
             finished = Some(self.run_one(job));
-        }
-    }
-
-    /// Starts a sync body in place, if nothing is ahead of it that it must wait for. Jobs that it may overlap with are
-    /// not: it must not run them itself either, as they may wait for what the caller does next.
-    fn enter(&self, kind: Kind) -> bool {
-        let overtakes = kind == Kind::Sync && self.kind == lane::Kind::Concurrent { width: None };
-        let is_first = || self.is_idle() || (overtakes && !self.barriers.any());
-        if self.gate().is_shut() || !is_first() {
-            return false;
-        }
-        let mut control = self.control();
-        let free = is_first() && !control.walking && self.may_start(&control, kind);
-        if free {
-            self.count_in(&mut control, kind);
-        }
-        free
-    }
-
-    fn exit(&self, kind: Kind) {
-        let mut control = self.control();
-        self.count_out(&mut control, kind);
-        let mut aftermath = Aftermath::default();
-        if !planted!("lane_exit_without_advance") {
-            self.advance(&mut control, &mut aftermath);
-        }
-        drop(control);
-        aftermath.follow(self);
-    }
-
-    /// Runs `f` on the calling thread, beside readers or alone. The caller has checked for a deadlock.
-    pub(super) fn concurrent_sync<R>(&self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
-        if kind != Kind::SyncBarrier && Frame::hold_of(self).is_some() {
-            // A reader that reads again: waiting behind a barrier that waits for this reader would never end.
-            return Frame::run_body(self, Mode::Shared, site, f);
-        }
-        if let Some(target) = self.target() {
-            return self.concurrent_sync_below(target, kind, site, f);
-        }
-        if spin_for(|| self.enter(kind).then_some(())).is_none() {
-            without_unwinding(|| {
-                let waiter = Waiter::new();
-                self.join_the_readers_line(&waiter, kind);
-                while !self.help(&waiter) {
-                    waiter.wait(&self.reason_to_wait());
-                }
-            });
-        }
-        self.run_reader(kind, site, f)
-    }
-
-    /// As `concurrent_sync`, on a lane with a target: the thread stands in the target's line first, and has the right to
-    /// run jobs of this lane only there. It waits here without any right.
-    fn concurrent_sync_below<R>(&self, target: &Self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
-        let waiter = Waiter::new();
-        let mut is_in_line = false;
-        let mut body = Some(f);
-        let mut value = None;
-        loop {
-            target.sync_for_child(site, &mut || {
-                let has_entered = !is_in_line && self.enter(kind);
-                let arrived = has_entered
-                    || without_unwinding(|| {
-                        if !is_in_line {
-                            is_in_line = true;
-                            self.join_the_readers_line(&waiter, kind);
-                        }
-                        self.help(&waiter)
-                    });
-                if arrived && let Some(f) = body.take() {
-                    value = Some(self.run_reader(kind, site, f));
-                }
-            });
-            if let Some(value) = value {
-                return value;
-            }
-            without_unwinding(|| waiter.wait(&self.reason_to_wait()));
-        }
-    }
-
-    fn run_reader<R>(&self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
-        struct Exit<'a>(&'a Lane, Kind);
-        impl Drop for Exit<'_> {
-            fn drop(&mut self) {
-                self.0.exit(self.1);
-            }
-        }
-        let mode = if kind == Kind::SyncBarrier { Mode::Exclusive } else { Mode::Shared };
-        let _exit = Exit(self, kind);
-        Frame::run_body(self, mode, site, f)
-    }
-
-    /// Queues behind what is there. No edge is lost: the first look of `help` is the knock.
-    #[cold]
-    fn join_the_readers_line(&self, waiter: &Waiter, kind: Kind) {
-        if kind == Kind::SyncBarrier {
-            self.barriers.add();
-        }
-        let _ = self.push(Job::marker(kind, waiter.pointer().to_word()));
-    }
-
-    /// Runs what may start ahead of the waiter. True if its turn has come; else it stands in line, and must wait.
-    fn help(&self, waiter: &Waiter) -> bool {
-        let mut finished = None;
-        loop {
-            let mut control = self.control();
-            if let Some(kind) = finished.take() {
-                self.count_out(&mut control, kind);
-            }
-            let mut aftermath = Aftermath::default();
-            let mut settled = Settled::Quiet;
-            let mut job = None;
-            if waiter.turn() != Turn::Go {
-                settled = self.settle(&mut control, &mut aftermath);
-                if settled == Settled::Startable && waiter.turn() != Turn::Go {
-                    job = self.take(&mut control, &mut aftermath);
-                }
-            }
-            let arrived = waiter.turn() == Turn::Go;
-            if arrived {
-                self.advance(&mut control, &mut aftermath);
-            } else if job.is_none() && settled != Settled::Unwritten {
-                waiter.rejoin(&mut control);
-                control.link(waiter.pointer());
-            }
-            drop(control);
-            aftermath.follow(self);
-            match job {
-                // Also when the turn has come: the job has been taken.
-                Some(job) => finished = Some(self.run_one(job)),
-                None if arrived => return true,
-                None if settled == Settled::Unwritten => yield_now(),
-                None => return false,
-            }
         }
     }
 

@@ -17,8 +17,10 @@ use std::fmt;
 
 /// A global concurrent queue: the runtime's threads themselves.
 ///
-/// Jobs may run in any order. There are no barriers, no suspension and no width here: such a method does not exist, where
-/// libdispatch silently ignores it.
+/// There is one for each [class](Qos). Jobs may run in any order; those of a more urgent class are taken first.
+///
+/// There are no barriers, no suspension and no width here: such a method does not exist, where libdispatch silently
+/// ignores it.
 ///
 /// ```
 /// use concourse::{Event, GlobalQueue, Qos};

@@ -61,6 +61,7 @@ impl Lane {
 
     /// Ends the suspension that an inactive queue is built with.
     pub(super) fn resume_last(&self) {
+        self.control().inactive = false;
         // It is there: an inactive queue has no method that resumes.
         let _ = self.resume();
     }

@@ -9,6 +9,8 @@ mod dispatch;
 mod global;
 mod lane;
 mod life;
+mod loan;
+mod readers;
 mod serial;
 mod specific;
 mod state;

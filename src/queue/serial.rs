@@ -7,6 +7,7 @@ use super::lane::Acquired;
 use super::lane::Consume;
 use super::lane::Holder;
 use super::lane::Lane;
+use super::loan::lend;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Site;
@@ -88,7 +89,14 @@ impl Lane {
         if let Some(waiter) = control.first_waiter()
             && !planted!("lane_give_ignores_waiters")
         {
-            let parker = hold.keep_for(waiter, &mut control);
+            // Below a target nothing is kept: the waiter may have to stand in a line up there, behind somebody who needs
+            // this lane.
+            let parker = if self.borrows_bodies() {
+                let _ = hold.schedule(&mut control);
+                Some(waiter.tell(Turn::Come, 0, &mut control))
+            } else {
+                hold.keep_for(waiter, &mut control)
+            };
             drop(control);
             parker.inspect(|parker| parker.unpark());
             return;
@@ -129,7 +137,7 @@ impl Lane {
     }
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
-    fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<WaiterPointer>, budget: u32) -> Drained<'a> {
+    fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
         let left = Cell::new(budget);
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stop = Frame::run(self, Mode::Exclusive, || {
@@ -162,10 +170,11 @@ impl Lane {
     fn run_jobs(
         &self,
         hold: &mut Holder<'_>,
-        me: Option<WaiterPointer>,
+        me: Option<&Waiter>,
         left: &Cell<u32>,
         running: &Cell<Option<&'static Shape>>,
     ) -> Stop {
+        let shared = me.and_then(|me| me.shared(self));
         let mut lingered = me.is_some() || left.get() == 0;
         let mut tries = 0;
         loop {
@@ -206,7 +215,7 @@ impl Lane {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
                     if left.get() == 0
-                        || self.is_held_from_above()
+                        || self.is_held_from_above(shared)
                         || me.is_none() && self.engine.phase() == Phase::Cancelling
                     {
                         return Stop::More;
@@ -216,10 +225,20 @@ impl Lane {
                     consumer.take().run();
                     lingered = me.is_some();
                 }
+                Kind::Sync | Kind::CountedSync | Kind::SyncBarrier if self.borrows_bodies() => {
+                    // A runtime that has ended leaves these to the threads that wait for them.
+                    if left.get() == 0 || self.is_held_from_above(shared) {
+                        return Stop::More;
+                    }
+                    consumer.take().run();
+                    if me.is_some_and(|me| me.turn() == Turn::Done) {
+                        return Stop::Mine;
+                    }
+                }
                 Kind::Sync | Kind::CountedSync | Kind::SyncBarrier => {
                     let cursor = consumer.cursor();
                     let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
-                    if me == waiter && me.is_some() {
+                    if me.is_some_and(|me| waiter == Some(me.pointer())) {
                         drop(consumer.take());
                         return Stop::Mine;
                     }
@@ -267,6 +286,15 @@ impl Lane {
         }
         if control.suspends > 0 {
             if self.has_handles() {
+                if self.engine.phase() == Phase::Cancelling {
+                    // The shutdown that dropped what suspended queues hold back has missed this one.
+                    drop(control);
+                    let is_left = self.walk(hold, Until::End, Loss::Ended) == 0;
+                    control = self.control();
+                    if !is_left || control.suspends == 0 {
+                        return false;
+                    }
+                }
                 control.keeper = Keeper::Parked;
                 return true;
             }
@@ -283,10 +311,23 @@ impl Lane {
         let mut next = Some(hold);
         while let Some(mut hold) = next.take() {
             self.walk(&mut hold, Until::End, loss);
-            if let Drained::More(more) = self.drain(hold, None, 0) {
+            if let Drained::More(mut more) = self.drain(hold, None, 0) {
+                if self.borrows_bodies() && more.is_at_a_sync() {
+                    return self.leave_to_callers(more);
+                }
                 next = Some(more);
             }
         }
+    }
+
+    /// Leaves the lane to the threads that wait for what they have lent to it: no token runs any more.
+    fn leave_to_callers(&self, hold: Holder<'_>) {
+        let mut control = self.control();
+        let _ = hold.schedule(&mut control);
+        let first = control.first_waiter().map(|waiter| waiter.tell(Turn::Come, 0, &mut control));
+        drop(control);
+        // One that is not in line yet sees that the lane is scheduled.
+        first.inspect(|parker| parker.unpark());
     }
 
     /// Leaves a lane after a sync body.
@@ -340,53 +381,55 @@ impl Lane {
         let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
         let mut hold = hold.or(edge);
         loop {
-            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter.pointer())) {
+            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, &waiter)) {
                 return mine;
             }
             hold = self.claim_or_wait(&waiter);
         }
     }
 
-    /// As `serial_sync`, on a lane with a target: the thread stands in the target's line first, and looks for its turn
-    /// here when it has the right to run what the target runs. It waits here without any right.
+    /// As `serial_sync`, on a lane with a target: in place, if the lane is free once the thread has the right to run what
+    /// the target runs; else as a job of the lane.
     fn serial_sync_below<R>(&self, target: &Self, site: Site, f: impl FnOnce() -> R) -> R {
-        let waiter = Waiter::new();
-        let me = waiter.pointer();
-        let mut is_in_line = false;
         let mut body = Some(f);
         let mut value = None;
-        loop {
+        target.sync_for_child(site, &mut || match self.acquire() {
+            Some(Acquired::Free(hold)) => value = body.take().map(|f| self.run_body(hold, site, f)),
+            Some(Acquired::Held(hold)) => self.release(hold),
+            None => {}
+        });
+        value.unwrap_or_else(|| {
+            let lent =
+                body.and_then(|f| lend(self, Kind::Sync, site, f, |waiter| self.wait_below(target, site, waiter)));
+            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
+        })
+    }
+
+    /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
+    /// without any right.
+    fn wait_below(&self, target: &Self, site: Site, waiter: &Waiter) {
+        while waiter.turn() != Turn::Done {
             target.sync_for_child(site, &mut || {
-                let mine = if is_in_line {
-                    let hold = self.claim(Some(me), &mut self.control());
-                    without_unwinding(|| hold.and_then(|hold| self.drain_up_to(hold, me)))
-                } else {
-                    match self.acquire() {
-                        Some(Acquired::Free(hold)) => Some(hold),
-                        other => without_unwinding(|| {
-                            is_in_line = true;
-                            let edge = self.push(Job::marker(Kind::Sync, me.to_word()));
-                            let held = other.map(Acquired::into_hold).or(edge);
-                            let hold = held.or_else(|| self.claim(Some(me), &mut self.control()));
-                            hold.and_then(|hold| self.drain_up_to(hold, me))
-                        }),
-                    }
-                };
-                if let Some(hold) = mine
-                    && let Some(f) = body.take()
-                {
-                    value = Some(self.run_body(hold, site, f));
+                let hold = self.claim(None, &mut self.control());
+                if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter)) {
+                    self.release(mine);
                 }
             });
-            if let Some(value) = value {
-                return value;
+            let mut control = self.control();
+            if waiter.turn() == Turn::Done {
+                return;
             }
-            without_unwinding(|| self.wait_until_due(&waiter));
+            waiter.rejoin(&mut control);
+            if control.keeper != Keeper::Scheduled || planted!("chain_waits_blindly") {
+                waiter.link(self, &mut control);
+                drop(control);
+                waiter.wait(&self.reason_to_wait());
+            }
         }
     }
 
     /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
-    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: WaiterPointer) -> Option<Holder<'a>> {
+    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: &Waiter) -> Option<Holder<'a>> {
         match self.drain(hold, Some(me), u32::MAX) {
             Drained::Mine(hold) => return Some(hold),
             Drained::More(more) => self.give(more, Route::Lane),
@@ -406,18 +449,6 @@ impl Lane {
             waiter.wait(&self.reason_to_wait());
         }
         hold
-    }
-
-    /// Waits until the lane could be claimed.
-    fn wait_until_due(&self, waiter: &Waiter) {
-        let mut control = self.control();
-        waiter.rejoin(&mut control);
-        let is_due = [Keeper::Scheduled, Keeper::Due(waiter.pointer())].contains(&control.keeper);
-        if !is_due || planted!("chain_waits_blindly") {
-            control.link(waiter.pointer());
-            drop(control);
-            waiter.wait(&self.reason_to_wait());
-        }
     }
 
     /// Drops all jobs that are pending now, and returns how many.
