@@ -491,3 +491,30 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     assert!(run.lines().iter().any(|line| line.contains("--queue-depth <N>")));
 }
+
+#[test]
+fn every_demo_is_in_the_help_and_comes_to_its_end() {
+    let scratch = Scratch::new();
+    let help = scratch.run("--help");
+    // All at the same time, as most of what they do is to sleep.
+    let spawn =
+        |number| scratch.program(&format!("--demo {number}")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let demos = [1, 2, 3, 4, 5, 6, 7].map(|number| (number, spawn(number).unwrap()));
+    let last_words = [
+        "producers: Hundred, drawing: 50 ms, units 100, ",
+        "producers: Hundred, drawing: 0 ms, units 100, ",
+        ": second task",
+        "paused: Source, ",
+        "the semaphore is gone",
+        "without the semaphore: ",
+        " of 20000 before the barrier",
+    ];
+    for ((number, child), last_words) in demos.into_iter().zip(last_words) {
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "demo {number}");
+        let (first, last) = (run.lines()[0], run.lines()[run.lines().len() - 1]);
+        let title = first.split_once("  main      ").unwrap().1;
+        assert!(help.lines().contains(&format!("  {number}  {title}").as_str()), "{title}");
+        assert!(last.contains(last_words), "{last}");
+    }
+}

@@ -4,6 +4,8 @@
 
 #[path = "../examples/progress_bar/args.rs"]
 mod args;
+#[path = "../examples/progress_bar/demos/mod.rs"]
+mod demos;
 #[path = "../examples/progress_bar/digest.rs"]
 mod digest;
 #[path = "../examples/progress_bar/flow.rs"]

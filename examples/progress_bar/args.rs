@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::demos;
+use crate::demos::Demo;
 use crate::digest::Algorithm;
 use crate::render::Style;
 use clap::Parser;
@@ -10,6 +12,9 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+const EXIT_CODES: &str = "Exit codes: 0 all done; 1 some files failed (they are listed on the standard error, the \
+                          rest is done); 2 wrong usage; 3 --check found a digest that does not match.";
+
 /// Hashes files and directory trees, and shows how far it is.
 ///
 /// Writes a line `DIGEST  PATH` for every regular file, as b3sum and sha256sum do: in the order of the arguments, below
@@ -17,12 +22,11 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(
     name = "progress_bar",
-    after_help = "Exit codes: 0 all done; 1 some files failed (they are listed on the standard error, the rest is \
-                  done); 2 wrong usage; 3 --check found a digest that does not match."
+    after_help = format!("{}\n\n{EXIT_CODES}", demos::list())
 )]
 pub(crate) struct Args {
     /// Files and directories to hash
-    #[arg(value_name = "PATH", required_unless_present = "check", conflicts_with = "check")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["check", "demo"], conflicts_with = "check")]
     pub(crate) paths: Vec<PathBuf>,
 
     /// Files that are hashed at the same time
@@ -68,6 +72,10 @@ pub(crate) struct Args {
     /// Most files between the walk and the output; bounds the memory
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = between(1, 1 << 30))]
     pub(crate) queue_depth: usize,
+
+    /// Hash nothing, and play one of the seven demos below
+    #[arg(long, value_name = "N", value_parser = demos::numbered, exclusive = true)]
+    pub(crate) demo: Option<&'static Demo>,
 }
 
 fn cores() -> usize {
@@ -134,6 +142,7 @@ mod tests {
         assert_eq!((args.plain_every, args.throttle), (Duration::from_millis(250), Some(524_288.0)));
         assert_eq!(args.exclude.len(), 2);
         assert_eq!(parse("--check sums").unwrap().check, Some("sums".into()));
+        assert!(parse("--demo 7").unwrap().demo.is_some());
     }
 
     #[test]
@@ -152,6 +161,11 @@ mod tests {
             "--throttle nan x",
             "--algo md5 x",
             "--exclude [ x",
+            "--demo 0",
+            "--demo 8",
+            "--demo one",
+            "--demo 1 x",
+            "--demo 1 -j 2",
             "--unknown x",
         ] {
             assert!(parse(line).is_err(), "{line:?}");

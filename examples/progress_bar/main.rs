@@ -17,8 +17,12 @@
 //! Every box but the walk is a queue, and each owns its state: no thread is started here, and no lock is ever waited for
 //! long. The walk is ahead of the output by at most `--queue-depth` files, each of which keeps its place until its line
 //! is written: that bounds everything in between. How many of them are hashed at the same time is the width of a queue.
+//!
+//! With `--demo` it hashes nothing and plays one of seven small programs instead, which show on a hundred steps what a
+//! progress bar stands on.
 
 mod args;
+mod demos;
 mod digest;
 mod flow;
 mod hash;
@@ -62,8 +66,13 @@ use walk::Tree;
 use worker::Worker;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(results) => ExitCode::from(results.exit_code()),
+    let args = Args::parse();
+    let exit_code = match args.demo {
+        Some(demo) => demo.play().map(|()| ExitCode::SUCCESS),
+        None => run(args).map(|results| ExitCode::from(results.exit_code())),
+    };
+    match exit_code {
+        Ok(exit_code) => exit_code,
         Err(error) => {
             render::last_words(error);
             ExitCode::FAILURE

@@ -6,12 +6,15 @@
 mod after;
 mod api;
 mod cascade;
+mod concur;
+mod context_for_key;
 mod debug;
 mod drift;
 mod group;
 mod overcommit;
 mod pingpong;
 mod profile;
+mod queue_finalizer;
 mod readsync;
 mod sema;
 mod starfish;

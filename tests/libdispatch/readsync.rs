@@ -1,12 +1,11 @@
-//! `readsync`, its first pass: 64 threads for each processor make 10,000 laps in all over a concurrent queue. A lap is
-//! two sync readers, after every 100th a writer comes in between as an async barrier, and after every 1,000th all
-//! threads wait while a sync barrier drains the queue. A reader or writer sleeps for 10 ms, and then looks 1,000,000
-//! times whether the other kind is there. Readers are as many at a time as there are threads, since each brings its
-//! own; writers are alone.
+//! `readsync`: 64 threads for each processor make 10,000 laps in all over a concurrent queue. A lap is two sync
+//! readers, after every 100th a writer comes in between as an async barrier, and after every 1,000th all threads wait
+//! while a sync barrier drains the queue. A reader or writer sleeps for 10 ms, and then looks 1,000,000 times whether
+//! the other kind is there. Readers are as many at a time as there are threads, since each brings its own; writers are
+//! alone. In a second pass the barriers are those of another concurrent queue, which the readers' queue targets.
 //!
 //! The original counts on the sleep to bring all readers together; here those of each thread's first lap wait for each
-//! other. On machines with more than four processors there are as many threads as for four. The second pass needs
-//! target queues.
+//! other. On machines with more than four processors there are as many threads as for four.
 
 use crate::profile::count;
 use crate::profile::is_full;
@@ -37,7 +36,8 @@ struct Crowd {
 }
 
 struct Library {
-    queue: Queue,
+    readers_queue: Queue,
+    barriers_queue: Queue,
     threads: usize,
     laps: usize,
     sleep: Duration,
@@ -83,19 +83,19 @@ impl Library {
             if lap > self.laps {
                 return;
             }
-            self.queue.exec_sync(|| self.read());
+            self.readers_queue.exec_sync(|| self.read());
             if lap.is_multiple_of(INTERVAL) {
                 let (own, member) = (Arc::clone(self), self.writing.enter());
-                self.queue.barrier_async(move || {
+                self.barriers_queue.barrier_async(move || {
                     own.write();
                     drop(member);
                 });
             }
-            self.queue.exec_sync(|| self.read());
+            self.readers_queue.exec_sync(|| self.read());
             if lap.is_multiple_of(10 * INTERVAL) {
                 self.drains.fetch_add(1, SeqCst);
                 thread::sleep(self.sleep);
-                self.queue.barrier_sync(|| ());
+                self.barriers_queue.barrier_sync(|| ());
                 self.drains.fetch_sub(1, SeqCst);
             } else {
                 while self.drains.load(SeqCst) > 0 {
@@ -106,13 +106,15 @@ impl Library {
     }
 }
 
-#[test]
-fn sync_readers_are_as_many_as_threads_and_writers_are_alone() {
+/// Lets readers and writers come to the two queues that `queues` makes.
+fn check(queues: impl FnOnce(&Runtime) -> [Queue; 2]) {
     let processors = thread::available_parallelism().map_or(1, usize::from).min(4);
     let threads = count(8, 64) * processors;
     let runtime = Runtime::builder().threads(threads).max_threads(threads).build().unwrap();
+    let [readers_queue, barriers_queue] = queues(&runtime);
     let library = Arc::new(Library {
-        queue: runtime.concurrent("readsync"),
+        readers_queue,
+        barriers_queue,
         threads,
         laps: count(2_000, 10_000),
         sleep: if is_full() { millis(10) } else { millis(1) },
@@ -138,4 +140,20 @@ fn sync_readers_are_as_many_as_threads_and_writers_are_alone() {
     let visits = (readers.visits.load(SeqCst), writers.visits.load(SeqCst));
     assert_eq!(visits, (2 * library.laps, library.laps / INTERVAL));
     finish(&runtime);
+}
+
+#[test]
+fn sync_readers_are_as_many_as_threads_and_writers_are_alone() {
+    check(|runtime| {
+        let queue = runtime.concurrent("readsync");
+        [queue.clone(), queue]
+    });
+}
+
+#[test]
+fn barriers_of_a_target_exclude_the_sync_readers_of_the_queue_that_targets_it() {
+    check(|runtime| {
+        let target = runtime.concurrent("barriers");
+        [runtime.queue("readers").concurrent().target(&target).build().unwrap(), target]
+    });
 }
