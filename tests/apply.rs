@@ -1,4 +1,4 @@
-//! Parallel loops: libdispatch's own scenarios, and what a loop promises of width, order, borrows and panics.
+//! Parallel loops: what a loop promises of width, order, borrows and panics.
 
 mod blocked;
 mod records;
@@ -71,61 +71,6 @@ fn panic_of(f: impl FnOnce()) -> String {
         Ok(text) => *text,
         Err(payload) => payload.downcast_ref::<&str>().unwrap().to_string(),
     }
-}
-
-#[test]
-fn each_of_32_indices_comes_once() {
-    let runtime = runtime(2);
-    let queues = [runtime.serial("serial"), runtime.concurrent("concurrent")];
-    for queue in queues {
-        let seen = counts(32);
-        queue.apply(32, |i| _ = seen[i].fetch_add(1, Relaxed));
-        assert_once_each(&seen);
-    }
-    let seen = counts(32);
-    runtime.global(Qos::Default).apply(32, |i| _ = seen[i].fetch_add(1, Relaxed));
-    assert_once_each(&seen);
-}
-
-#[test]
-fn three_nested_loops_of_32_come_to_32768() {
-    let runtime = runtime(2);
-    let (queue, global) = (runtime.concurrent("nested"), runtime.global(Qos::Default));
-    let count = AtomicUsize::new(0);
-    queue.apply(32, |_| queue.apply(32, |_| queue.apply(32, |_| _ = count.fetch_add(1, Relaxed))));
-    assert_eq!(count.swap(0, Relaxed), 32_768);
-    global.apply(32, |_| global.apply(32, |_| global.apply(32, |_| _ = count.fetch_add(1, Relaxed))));
-    assert_eq!(count.into_inner(), 32_768);
-}
-
-#[test]
-fn while_all_threads_are_busy_the_caller_does_it_alone() {
-    let runtime = runtime(2);
-    let (queue, global) = (runtime.concurrent("busy"), runtime.global(Qos::Default));
-    let (stop, begun, finished) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::default());
-    for _ in 0..2 {
-        let (stop, begun, finished) = (Arc::clone(&stop), Arc::clone(&begun), Arc::<AtomicUsize>::clone(&finished));
-        queue.exec_async(move || {
-            begun.fetch_add(1, SeqCst);
-            while !stop.load(SeqCst) {
-                std::hint::spin_loop();
-            }
-            finished.fetch_add(1, SeqCst);
-        });
-    }
-    wait_until(|| begun.load(SeqCst) == 2);
-    let caller = thread::current().id();
-    let seen = [counts(32), counts(32)];
-    let visit = |seen: &[AtomicUsize], i: usize| {
-        assert_eq!(thread::current().id(), caller);
-        seen[i].fetch_add(1, Relaxed);
-    };
-    queue.apply(32, |i| visit(&seen[0], i));
-    global.apply(32, |i| visit(&seen[1], i));
-    seen.iter().for_each(|seen| assert_once_each(seen));
-    assert_eq!(finished.load(SeqCst), 0);
-    stop.store(true, SeqCst);
-    wait_until(|| finished.load(SeqCst) == 2);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use concourse::GlobalQueue;
 use concourse::Group;
 use concourse::Qos;
 use concourse::Runtime;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -35,50 +34,6 @@ fn wait(group: &Group) {
 
 /// Keeps what has run, in order.
 type Log<T> = Arc<Mutex<Vec<T>>>;
-
-#[test]
-fn when_half_of_all_jobs_are_done_the_urgent_ones_are_ahead() {
-    // libdispatch's `priority`: as many jobs of each class, all of which only compute, until half of them are done.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let each = 32 * threads;
-    let half = each * 4 / 2;
-    let levels = [Qos::Background, Qos::Utility, Qos::Default, Qos::UserInitiated];
-    let runtime = Runtime::builder().threads(threads).max_threads(threads).build().unwrap();
-    let done: Arc<[AtomicUsize; 4]> = Arc::default();
-    let (all_done, ended, group) = (Arc::new(AtomicUsize::new(0)), Event::new(), Group::new());
-    let go = Event::new();
-    for _ in 0..threads {
-        let gate = go.clone();
-        group.exec_async(&runtime.global(Qos::UserInteractive), move || gate.wait());
-    }
-    for _ in 0..each {
-        for (level, qos) in levels.into_iter().enumerate() {
-            let (done, all_done, ended) = (Arc::clone(&done), Arc::clone(&all_done), ended.clone());
-            group.exec_async(&runtime.global(qos), move || {
-                for step in 0..100_000 {
-                    black_box(step);
-                }
-                // Who comes after the first half does not count any more.
-                let place = all_done.fetch_add(1, SeqCst);
-                if place < half {
-                    done[level].fetch_add(1, SeqCst);
-                }
-                if place + 1 == half {
-                    ended.set();
-                }
-            });
-        }
-    }
-    go.set();
-    assert!(ended.wait_timeout(PATIENCE).is_ok());
-    wait(&group);
-    let done = done.each_ref().map(|count| count.load(SeqCst));
-    assert_eq!(all_done.load(SeqCst), 4 * each);
-    assert_eq!(done.iter().sum::<usize>(), half);
-    assert!(done[3] >= done[1] && done[2] >= done[0], "{done:?}");
-    // Here it is more than a tendency: the upper half goes before the lower one, but for turns out of order.
-    assert!(done[3] + done[2] >= half - half / 20 - threads, "{done:?}");
-}
 
 #[test]
 fn serial_queues_run_in_the_order_of_their_classes() {

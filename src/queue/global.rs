@@ -29,6 +29,16 @@ use std::fmt;
 /// GlobalQueue::get(Qos::Utility).exec_async(move || tell.set());
 /// done.wait();
 /// ```
+///
+/// ```compile_fail,E0599
+/// # use concourse::{GlobalQueue, Qos};
+/// GlobalQueue::get(Qos::Utility).barrier_async(|| ());
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use concourse::{GlobalQueue, Qos};
+/// GlobalQueue::get(Qos::Utility).suspend();
+/// ```
 #[derive(Clone)]
 pub struct GlobalQueue {
     door: Arc<Door>,

@@ -2,7 +2,7 @@
 //! No more jobs run at the same time than the narrowest of the three lets through, and no fewer; one serial queue
 //! anywhere is enough for one at a time. It makes no difference whether jobs join their group by `group_async` or by
 //! entering and leaving. Each job submits four more to its own queue before it sleeps; below a serial queue those come
-//! after all the jobs before them. Sync calls from many threads are bounded in the same way.
+//! after all the jobs before them. Sync calls from many threads and the turns of `apply` are bounded in the same way.
 //!
 //! The original submits half as many jobs as there are processors, which no width bounds, and lets one of the jobs
 //! below a serial queue come too soon. Here there are more jobs than the width lets through, those that may run at the
@@ -204,6 +204,17 @@ fn the_narrowest_queue_of_a_hierarchy_says_how_many_sync_calls_run_at_the_same_t
             group.exec_async(&callers, move || _ = queue.exec_sync(|| crowd.visit()));
         }
         group.wait_timeout(GENEROUS).unwrap_or_else(|_| panic!("{levels:?}"));
+        assert_eq!(crowd.figures(), (room, JOBS), "{levels:?}");
+    }
+    finish(&runtime);
+}
+
+#[test]
+fn the_narrowest_queue_of_a_hierarchy_says_how_many_turns_of_a_loop_run_at_the_same_time() {
+    let runtime = Runtime::builder().threads(THREADS).build().unwrap();
+    for (levels, queue, room) in hierarchies(&runtime) {
+        let crowd = Crowd::new(room);
+        queue.apply(JOBS, |_| _ = crowd.visit());
         assert_eq!(crowd.figures(), (room, JOBS), "{levels:?}");
     }
     finish(&runtime);

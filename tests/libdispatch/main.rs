@@ -5,6 +5,7 @@
 
 mod after;
 mod api;
+mod apply;
 mod cascade;
 mod concur;
 mod context_for_key;
@@ -13,6 +14,7 @@ mod drift;
 mod group;
 mod overcommit;
 mod pingpong;
+mod priority;
 mod profile;
 mod queue_finalizer;
 mod readsync;
