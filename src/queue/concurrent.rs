@@ -309,7 +309,7 @@ impl Lane {
     fn stand_in_readers_line(&self, kind: Kind) {
         let waiter = Waiter::new();
         let me = waiter.pointer();
-        let reason = Reason::Sync(Arc::clone(self.label()));
+        let reason = Reason::Sync { queue: Arc::clone(self.label()), held: Frame::labels() };
         if kind == Kind::SyncBarrier {
             self.barriers.add();
         }

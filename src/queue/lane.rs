@@ -35,6 +35,7 @@ use crate::sync::Mutex;
 use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Weak;
+use crate::sync::yield_point;
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -205,7 +206,9 @@ impl Lane {
         &self.drain.gate
     }
 
+    /// Locks the control. A yield point: the caller holds no lock.
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        yield_point();
         self.control.lock()
     }
 
@@ -454,6 +457,7 @@ impl<'a> Holder<'a> {
     /// Declares the lane idle. Gives the hold back if something has been pushed.
     #[inline]
     pub(super) fn try_idle(mut self) -> Result<(), Self> {
+        yield_point();
         if self.consumer().try_idle() { Ok(()) } else { Err(self) }
     }
 

@@ -26,6 +26,7 @@ use crate::sync::Arc;
 use crate::sync::Reason;
 use crate::sync::planted;
 use crate::sync::spin_loop;
+use crate::sync::yield_point;
 use std::cell::Cell;
 
 /// Jobs that a token runs before it makes way for others.
@@ -165,6 +166,7 @@ impl Lane {
         let mut lingered = me.is_some() || left.get() == 0;
         let mut tries = 0;
         loop {
+            yield_point();
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
@@ -360,6 +362,7 @@ impl Lane {
                 }
             }
         }
+        yield_point();
         let hold =
             match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
                 Some(Acquired::Free(hold)) => hold,
@@ -375,7 +378,7 @@ impl Lane {
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
         let waiter = Waiter::new();
         let me = waiter.pointer();
-        let reason = Reason::Sync(Arc::clone(self.label()));
+        let reason = Reason::Sync { queue: Arc::clone(self.label()), held: Frame::labels() };
         let edge = self.push(Job::marker(Kind::Sync, me.to_word()));
         let mut holder = hold.or(edge);
         loop {

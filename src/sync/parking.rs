@@ -4,15 +4,20 @@
 //! The parker is the crate's own and not `std::thread::park`: that token belongs to the user, and a wait of ours must
 //! not swallow an `unpark` that was meant for the code around it.
 
-use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local};
+use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local, yield_point};
 use std::fmt;
 use std::time::Instant;
 
 /// Why a thread waits: what a stall report says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// A sync call onto the queue with this label.
-    Sync(Arc<str>),
+    /// A sync call.
+    Sync {
+        /// The label of the queue that it waits for.
+        queue: Arc<str>,
+        /// The labels of the queues that the waiting thread holds, newest first.
+        held: Vec<Arc<str>>,
+    },
     /// A pending cancellation on the queue with this label.
     Cancel(Arc<str>),
     /// A semaphore's next permit.
@@ -30,7 +35,7 @@ pub(crate) enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sync(label) => write!(f, "its turn on queue \"{label}\""),
+            Self::Sync { queue, .. } => write!(f, "its turn on queue \"{queue}\""),
             Self::Cancel(label) => write!(f, "a running job of queue \"{label}\" that it cancels the rest of"),
             Self::Semaphore => f.write_str("a semaphore's permit"),
             Self::Group => f.write_str("a group's last member"),
@@ -79,6 +84,20 @@ impl Parker {
         self.state.swap(EMPTY, Ordering::Acquire);
     }
 
+    /// True if the next `park` would not sleep.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has_token(&self) -> bool {
+        // Relaxed: whoever acts on it takes the token, which acquires.
+        self.state.load(Ordering::Relaxed) == NOTIFIED
+    }
+
+    /// Takes the token, if there is one.
+    #[cfg(feature = "sim")]
+    pub(crate) fn take_token(&self) {
+        // Acquire: as in `park`. Without a token there is nothing to take, and the caller looks for itself.
+        let _ = self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
+    }
+
     /// Leaves the token and wakes the thread if it sleeps.
     pub(crate) fn unpark(&self) {
         // Release: pairs with the Acquire operations of `park`.
@@ -119,12 +138,18 @@ pub(crate) fn park_while(
         host.before_park(reason);
     }
     while waiting() && deadline.is_none_or(|deadline| super::now() < deadline) {
-        match host.as_ref().and_then(|host| host.patience()) {
-            None => parker.park(deadline),
+        // Between the look and the sleep: whatever wakes the thread now has to leave its token.
+        yield_point();
+        let Some(host) = &host else {
+            parker.park(deadline);
+            continue;
+        };
+        match host.patience() {
+            None => host.park(parker, deadline),
             Some(patience) if patience.is_zero() => {}
             Some(patience) => {
                 let until = super::now() + patience;
-                parker.park(Some(deadline.map_or(until, |deadline| deadline.min(until))));
+                host.park(parker, Some(deadline.map_or(until, |deadline| deadline.min(until))));
             }
         }
     }
@@ -196,6 +221,7 @@ impl Ticket {
     pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
         // Acquire: pairs with `claim`.
         park_while(&self.parker, reason, deadline, || self.state.load(Ordering::Acquire) == WAITING);
+        yield_point();
         !self.abandon()
     }
 }
