@@ -55,6 +55,8 @@ mod engine;
 mod event_loop;
 mod pool;
 mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 // 3 queues
 mod queue;
@@ -78,6 +80,8 @@ pub use runtime::{
     blocking,
 };
 pub use semaphore::{Permit, Semaphore};
+#[cfg(feature = "sim")]
+pub use sim::Sim;
 pub use source::Source;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
