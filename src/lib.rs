@@ -28,6 +28,7 @@
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
+//! | a whole program from a seed, in virtual time | `Sim`, with the feature `sim` | |
 //!
 //! # What is promised
 //!

@@ -16,9 +16,14 @@ fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("CONCOURSE_SEEDS").map_or(200, |count| count.parse().expect("CONCOURSE_SEEDS is a number"))
 }
 
-/// Runs the program with every seed, and fails with the first failure.
+/// Runs the program with every seed, on more or fewer threads, and fails with the first failure.
 fn hold<T: Send + 'static>(program: fn(&Runtime) -> T) -> Vec<T> {
-    seeds().map(|seed| Sim::seeded(seed).run(program).unwrap_or_else(|failure| panic!("{failure}"))).collect()
+    let crews = [(1, 1), (2, 2), (2, 8)].into_iter().cycle();
+    let runs = seeds().zip(crews).map(|(seed, (threads, max_threads))| {
+        let crew = Runtime::builder().threads(threads).max_threads(max_threads);
+        Sim::seeded(seed).runtime(crew).run(program).unwrap_or_else(|failure| panic!("{threads} threads, {failure}"))
+    });
+    runs.collect()
 }
 
 /// The first deadlock that a seed leads the program into.

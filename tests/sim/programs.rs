@@ -103,8 +103,9 @@ fn a_permit_goes_from_hand_to_hand() {
 pub(super) fn tips(runtime: &Runtime) {
     let (waiters, till, all) = (runtime.global(Qos::Default), runtime.serial("till"), Semaphore::new(0));
     let (heard, sum) = (all.clone(), Arc::new(AtomicU64::new(0)));
-    let total = Arc::clone(&sum);
+    let (total, ring) = (Arc::clone(&sum), Event::new());
     let tips = Source::add(&till).on_event(move |more: u64| {
+        ring.set(); // Others may merge meanwhile.
         if total.fetch_add(more, Ordering::SeqCst) + more == 6 {
             heard.signal();
         }
@@ -183,6 +184,49 @@ pub(super) fn library(runtime: &Runtime) {
 #[test]
 fn barriers_and_readers_keep_apart() {
     hold(library);
+}
+
+/// Jobs and callers of a queue of width one.
+pub(super) fn window(runtime: &Runtime) {
+    let (window, group, bell) =
+        (runtime.queue("window").concurrent().width(1).build().unwrap(), Group::new(), Event::new());
+    let inside = Arc::new(AtomicUsize::new(0));
+    for _ in 0..2 {
+        let (window, bell, inside, member) = (window.clone(), bell.clone(), Arc::clone(&inside), group.enter());
+        group.exec_async(&runtime.global(Qos::Default), move || {
+            let serve = move |inside: &AtomicUsize, bell: &Event| {
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                bell.set(); // Others may come meanwhile.
+                inside.fetch_sub(1, Ordering::SeqCst);
+            };
+            let (later, ring) = (Arc::clone(&inside), bell.clone());
+            window.exec_sync(|| serve(&inside, &bell));
+            window.exec_async(move || {
+                serve(&later, &ring);
+                drop(member);
+            });
+        });
+    }
+    group.wait();
+}
+
+#[test]
+fn a_caller_that_leaves_lets_the_next_job_in() {
+    hold(window);
+}
+
+/// A reader that comes after a writer, on a queue whose readers may overtake each other.
+pub(super) fn record(runtime: &Runtime) {
+    let (book, bell, page) = (runtime.concurrent("book"), Event::new(), Arc::new(AtomicUsize::new(0)));
+    book.exec_async(move || bell.set());
+    let written = Arc::clone(&page);
+    book.barrier_async(move || written.store(1, Ordering::SeqCst));
+    assert_eq!(book.exec_sync(|| page.load(Ordering::SeqCst)), 1);
+}
+
+#[test]
+fn a_reader_sees_what_was_written_before() {
+    hold(record);
 }
 
 /// A call that is answered on another thread, before or after it is waited for.
