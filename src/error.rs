@@ -2,6 +2,7 @@
 
 use crate::sync::Arc;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 macro_rules! errors {
@@ -34,6 +35,12 @@ errors! {
         /// A width was given for a serial queue, whose width is always 1.
         WidthOfSerial { /** The queue's label. */ label: Arc<str> } =>
             "queue \"{label}\": a serial queue has no width; call `concurrent()` first",
+        /// The target belongs to another runtime, which has threads of its own.
+        ForeignTarget { /** The queue's label. */ label: Arc<str>, /** The target's label. */ target: Arc<str> } =>
+            "queue \"{label}\" cannot target \"{target}\", which belongs to another runtime; build both on one runtime",
+        /// A chain of targets this long would not fit a thread's stack.
+        ChainTooLong { /** The queue's label. */ label: Arc<str>, /** The most targets that a queue may stand on. */ limit: usize } =>
+            "queue \"{label}\" would stand on more than {limit} targets; let it target one that is nearer to the runtime",
         /// The runtime has been shut down.
         ShutDown { /** The queue's label. */ label: Arc<str> } =>
             "queue \"{label}\": its runtime has been shut down; build it on another runtime, or end this one later",
@@ -128,15 +135,35 @@ impl<F> fmt::Display for SubmitError<F> {
 
 impl<F> std::error::Error for SubmitError<F> {}
 
+/// A queue in a cycle of waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldQueue {
+    /// The queue's label.
+    pub label: Arc<str>,
+    /// The sync call onto it. `None` if the thread runs one of the queue's own jobs.
+    pub site: Option<&'static Location<'static>>,
+}
+
+impl fmt::Display for HeldQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.label)?;
+        match self.site {
+            Some(site) => write!(f, " since the sync call at {site}"),
+            None => f.write_str(" while it runs one of its jobs"),
+        }
+    }
+}
+
 /// Why a sync call did not run its closure; it gives the closure back.
 #[non_exhaustive]
 pub enum SyncError<F> {
-    /// The thread already holds a queue that the call would wait for.
+    /// The thread already holds the queue of the call, or one that this queue targets.
     WouldDeadlock {
         /// The closure that did not run.
         closure: F,
-        /// The labels of the queues in the cycle: the queue of the call first, then what the thread holds, newest first.
-        cycle: Vec<Arc<str>>,
+        /// The call first, then what the thread holds, newest first.
+        cycle: Vec<HeldQueue>,
     },
 }
 
@@ -146,6 +173,12 @@ impl<F> SyncError<F> {
         match self {
             Self::WouldDeadlock { closure, .. } => closure,
         }
+    }
+
+    /// Panics with the error's text.
+    #[cold]
+    pub(crate) fn raise(self) -> ! {
+        panic!("{self}")
     }
 }
 
@@ -159,9 +192,14 @@ impl<F> fmt::Debug for SyncError<F> {
 impl<F> fmt::Display for SyncError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::WouldDeadlock { cycle, .. } = self;
-        write!(f, "a sync call onto queue \"{}\" from a thread that already holds it would never return", cycle[0])?;
-        if cycle.len() > 1 {
-            write!(f, " (held by this thread, newest first: {})", cycle[1..].join(", "))?;
+        let [call, held @ ..] = cycle.as_slice() else { return Ok(()) };
+        write!(f, "a sync call onto queue \"{}\"", call.label)?;
+        if let Some(site) = call.site {
+            write!(f, " at {site}")?;
+        }
+        f.write_str(" would never return: this thread holds the queue, or one that it targets")?;
+        for (place, queue) in held.iter().enumerate() {
+            write!(f, "{} {queue}", if place == 0 { "; it holds, newest first:" } else { "," })?;
         }
         f.write_str("; call the closure directly, or submit it with `exec_async`")
     }

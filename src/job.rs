@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Token,
     /// A thread waits here for its turn; the first word is its waiter.
     Sync,
+    /// As `Sync`, and it counts like an async job.
+    CountedSync,
     /// A thread waits here for its turn alone; the first word is its waiter.
     SyncBarrier,
     /// Everything before this has been served; the first word is a waiter.
@@ -150,11 +152,13 @@ impl Job {
         }
         unsafe fn ignore(_: *mut Words) {}
         const SYNC: Shape = shape(Kind::Sync);
+        const COUNTED_SYNC: Shape = shape(Kind::CountedSync);
         const SYNC_BARRIER: Shape = shape(Kind::SyncBarrier);
         const CANCEL: Shape = shape(Kind::Cancel);
         const NOOP: Shape = shape(Kind::Noop);
         let shape = match kind {
             Kind::Sync => &SYNC,
+            Kind::CountedSync => &COUNTED_SYNC,
             Kind::SyncBarrier => &SYNC_BARRIER,
             Kind::Cancel => &CANCEL,
             Kind::Noop | Kind::Job | Kind::Barrier | Kind::Token => &NOOP,

@@ -70,12 +70,14 @@ pub mod source;
 mod wait_for;
 
 pub use engine::{LossReport, PanicReport};
-pub use error::{BuildError, GroupError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError};
+pub use error::{
+    BuildError, GroupError, HeldQueue, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError,
+};
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;
 pub use qos::Qos;
-pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SuspendGuard};
+pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SpecificKey, SuspendGuard};
 pub use runtime::{
     Report, Runtime, RuntimeBuilder, Shutdown, SpawnFailure, StallReport, Statistics, TimedShutdown, WaitingThread,
     blocking,

@@ -78,25 +78,6 @@ fn earlier_deadlines_come_first_however_they_were_asked_for() {
 }
 
 #[test]
-fn a_chain_of_delays_adds_up() {
-    let runtime = runtime();
-    let (queue, done, asked) = (runtime.serial("chain"), Event::new(), Instant::now());
-    let step = Duration::from_millis(10);
-    let (inner, last) = (queue.clone(), done.clone());
-    let _ = queue
-        .after(step, move || {
-            let innermost = inner.clone();
-            let second = inner.after(step, move || {
-                let _ = innermost.after(step, move || last.set()).unwrap();
-            });
-            let _ = second.unwrap();
-        })
-        .unwrap();
-    done.wait_timeout(GENEROUS).unwrap();
-    assert!(asked.elapsed() >= 3 * step);
-}
-
-#[test]
 fn a_cancelled_job_never_runs_and_its_captures_are_gone() {
     let records = Records::default();
     let runtime = records.of(Runtime::builder().threads(1)).build().unwrap();

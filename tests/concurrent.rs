@@ -167,66 +167,6 @@ fn a_barrier_waits_for_what_is_before_it_and_holds_back_what_is_behind() {
     assert_eq!((alone.load(Relaxed), mistakes.load(SeqCst)), (300, 0));
 }
 
-/// A value that readers see whole and writers change in two steps.
-#[derive(Default)]
-struct Document {
-    left: AtomicUsize,
-    right: AtomicUsize,
-    torn: AtomicUsize,
-    readers: Crowd,
-}
-
-impl Document {
-    fn read(&self) {
-        let left = self.left.load(Relaxed);
-        self.readers.visit();
-        if self.right.load(Relaxed) != left {
-            self.torn.fetch_add(1, SeqCst);
-        }
-    }
-
-    fn write(&self) {
-        let left = self.left.load(Relaxed);
-        self.left.store(left + 1, Relaxed);
-        thread::yield_now();
-        self.right.store(left + 1, Relaxed);
-    }
-}
-
-#[test]
-fn readers_overlap_and_writers_are_alone() {
-    const THREADS: usize = 8;
-    const LAPS: usize = 100;
-    let runtime = runtime(2);
-    let queue = runtime.concurrent("readers and writers");
-    let (document, together) = (Arc::new(Document::default()), Barrier::new(THREADS));
-    thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (queue, document, together) = (&queue, &document, &together);
-            scope.spawn(move || {
-                // Sync readers bring their own threads: all of them are inside at the same time.
-                queue.exec_sync(|| together.wait());
-                for lap in 0..LAPS {
-                    queue.exec_sync(|| document.read());
-                    queue.exec_sync(|| document.read());
-                    if lap % 10 == thread {
-                        let document = Arc::clone(document);
-                        queue.barrier_async(move || document.write());
-                    }
-                    if lap % 25 == thread {
-                        queue.barrier_sync(|| document.write());
-                    }
-                }
-            });
-        }
-    });
-    queue.barrier_sync(|| ());
-    assert_eq!(document.torn.load(SeqCst), 0);
-    assert_eq!(document.readers.visits.load(SeqCst), 2 * THREADS * LAPS);
-    let (asynchronous, synchronous) = (THREADS * LAPS / 10, THREADS * LAPS / 25);
-    assert_eq!(document.left.load(Relaxed), asynchronous + synchronous);
-}
-
 #[test]
 fn a_reader_may_read_again_even_if_a_barrier_waits() {
     let runtime = runtime(2);

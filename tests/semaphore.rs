@@ -51,20 +51,6 @@ fn one_permit_is_a_lock() {
 }
 
 #[test]
-fn wait_and_signal_are_a_lock_as_well() {
-    let (semaphore, counter) = (Semaphore::new(1), AtomicUsize::new(0));
-    on_threads(4, |_| {
-        for _ in 0..10_000 {
-            semaphore.wait();
-            add_in_two_steps(&counter);
-            semaphore.signal();
-        }
-    });
-    assert_eq!(counter.into_inner(), 40_000);
-    assert_eq!(semaphore.available(), 1);
-}
-
-#[test]
 fn a_limit_is_reached_and_never_exceeded() {
     let semaphore = Semaphore::new(3);
     let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));

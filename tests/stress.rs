@@ -1,6 +1,6 @@
 //! Random programs against a simple oracle.
 //!
-//! Each round builds a runtime with a few queues and lets four threads submit, sync, suspend, cancel and group at random,
+//! Each round builds a runtime with a few queues, some of which target others, and lets four threads submit, sync, suspend, cancel and group at random,
 //! while a fifth shuts the runtime down at some time. Whatever happens in between: every closure runs or is reported,
 //! nobody enters a queue who must stay outside, each thread's jobs keep their order, and everything comes to an end.
 //!
@@ -105,6 +105,8 @@ enum Access {
 /// A queue, and who is in it.
 struct Room {
     queue: Queue,
+    /// The number of the room that the queue targets, which is higher than its own.
+    target: Option<usize>,
     serial: bool,
     width: u64,
     /// How many share it; the high bit says that somebody is alone in it.
@@ -180,6 +182,23 @@ struct Program {
 }
 
 impl Program {
+    /// Enters a room, and those that it stands on, which a job there occupies as well.
+    fn enter(&self, at: usize, access: Access) -> Vec<Visit<'_>> {
+        let mut visits = vec![self.rooms[at].enter(access, &self.account)];
+        let mut above = self.rooms[at].target;
+        while let Some(number) = above {
+            let room = &self.rooms[number];
+            visits.push(room.enter(room.access(), &self.account));
+            above = room.target;
+        }
+        visits
+    }
+
+    /// The last room that a job in room `at` occupies.
+    fn root(&self, at: usize) -> usize {
+        self.rooms[at].target.map_or(at, |target| self.root(target))
+    }
+
     /// Submits a job from an actor itself, whose jobs must keep their order.
     fn submit(self: &Arc<Self>, dice: &mut Dice, actor: usize, at: usize) {
         let room = &self.rooms[at];
@@ -217,7 +236,7 @@ impl Program {
         depth: usize,
     ) {
         let room = &self.rooms[at];
-        let visit = room.enter(access, &self.account);
+        let visit = self.enter(at, access);
         if let Some((actor, number)) = place {
             room.check_order(actor, number, &self.account);
         }
@@ -226,9 +245,10 @@ impl Program {
         match dice.below(12) {
             0 if depth > 0 => self.submit_child(&mut dice, other, depth - 1),
             1 if depth > 0 => (0..3).for_each(|_| self.submit_child(&mut dice, at, depth - 1)),
-            // Only upwards, so that no two wait for each other.
-            2 if other > at => self.sync(&mut dice, other),
-            3 if other > at => _ = self.rooms[other].queue.cancel_pending(),
+            // Only upwards from all that is occupied, so that no two wait for each other.
+            2 if other > self.root(at) => self.sync(&mut dice, other),
+            2 if self.is_held_alone(at, access, other) => self.be_refused(at, other),
+            3 if other > self.root(at) => _ = self.rooms[other].queue.cancel_pending(),
             4 => _ = room.queue.cancel_pending(),
             5 => {
                 let again = room.queue.try_exec_sync(|| ()).is_ok();
@@ -254,10 +274,23 @@ impl Program {
     /// Visits a room in person.
     fn sync(&self, dice: &mut Dice, at: usize) {
         let room = &self.rooms[at];
-        if dice.below(3) == 0 {
-            room.queue.barrier_sync(|| drop(room.enter(Access::Alone, &self.account)));
-        } else {
-            room.queue.exec_sync(|| drop(room.enter(room.access(), &self.account)));
+        match dice.below(4) {
+            0 => room.queue.barrier_sync(|| drop(self.enter(at, Access::Alone))),
+            1 => room.queue.exec_and_wait(|| drop(self.enter(at, room.access()))),
+            _ => room.queue.exec_sync(|| drop(self.enter(at, room.access()))),
+        }
+    }
+
+    /// True if a job in room `at` occupies a room alone that a visitor of room `other` needs too.
+    fn is_held_alone(&self, at: usize, access: Access, other: usize) -> bool {
+        let occupied = |from: usize| std::iter::successors(Some(from), |number| self.rooms[*number].target);
+        let common = occupied(other).find(|number| occupied(at).any(|held| held == *number));
+        common.is_some_and(|common| if common == at { access == Access::Alone } else { self.rooms[common].serial })
+    }
+
+    fn be_refused(&self, at: usize, other: usize) {
+        if self.rooms[other].queue.try_exec_sync(|| ()).is_ok() {
+            self.account.mistake(format!("{at} holds what {other} needs, and was let in"));
         }
     }
 
@@ -303,16 +336,23 @@ fn round(seed: u64) -> Result<(), String> {
         .on_rejected(move |_| _ = rejected.rejected.fetch_add(1, SeqCst))
         .build()
         .unwrap();
-    let rooms = (0..1 + dice.below(5)).map(|number| {
+    let mut rooms: Vec<Room> = Vec::new();
+    let last = dice.below(6);
+    for number in (0..=last).rev() {
         let (serial, bounded) = (dice.below(2) == 0, dice.below(2) == 0);
-        let builder = runtime.queue(&format!("room {number}"));
+        let mut builder = runtime.queue(&format!("room {number}"));
+        let target = (number < last && dice.below(2) == 0).then(|| number + 1 + dice.below(last - number));
+        if let Some(target) = target {
+            builder = builder.target(&rooms[last - target].queue);
+        }
         let (builder, width) = match (serial, bounded, 1 + dice.below(4)) {
             (true, ..) => (builder, 1),
             (false, true, width) => (builder.concurrent().width(width), width as u64),
             (false, false, _) => (builder.concurrent(), u64::MAX),
         };
-        Room {
+        rooms.push(Room {
             queue: builder.build().unwrap(),
+            target,
             serial,
             width,
             inside: AtomicU64::new(0),
@@ -320,9 +360,10 @@ fn round(seed: u64) -> Result<(), String> {
             entered: AtomicU64::new(0),
             last: Default::default(),
             next: Default::default(),
-        }
-    });
-    let program = Arc::new(Program { rooms: rooms.collect(), account: Arc::clone(&account), group: Group::new() });
+        });
+    }
+    rooms.reverse();
+    let program = Arc::new(Program { rooms, account: Arc::clone(&account), group: Group::new() });
     let how = if dice.below(2) == 0 { Shutdown::Drain } else { Shutdown::CancelPending };
     let early = dice.below(3) == 0;
     let actions = 20 + dice.below(60);

@@ -168,7 +168,8 @@ fn reentry_panics_and_names_the_queue() {
         }
     });
     tell.wait_timeout(GENEROUS).unwrap();
-    assert!(told.lock().unwrap().take().unwrap().contains("\"com.example.save\""));
+    let text = told.lock().unwrap().take().unwrap();
+    assert!(text.contains("\"com.example.save\" while it runs one of its jobs"), "{text}");
     assert_eq!(queue.exec_sync(|| 1), 1);
 }
 
@@ -182,9 +183,11 @@ fn a_refused_call_gives_the_closure_back_and_names_the_cycle() {
             c.exec_sync(|| {
                 let error = a.try_exec_sync(move || dear).unwrap_err();
                 let SyncError::WouldDeadlock { cycle, .. } = &error else { unreachable!() };
-                assert_eq!(cycle.iter().map(|label| &**label).collect::<Vec<_>>(), ["a", "c", "b", "a"]);
+                assert_eq!(cycle.iter().map(|queue| &*queue.label).collect::<Vec<_>>(), ["a", "c", "b", "a"]);
                 let text = error.to_string();
-                assert!(text.contains("\"a\"") && text.contains("c, b, a"), "{text}");
+                // Each with the place of its call.
+                assert_eq!(text.matches("tests/sync.rs:").count(), 4, "{text}");
+                assert!(cycle.iter().all(|queue| queue.site.is_some()));
                 assert_eq!(error.into_inner()(), "kept");
             });
         });

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-pub(super) struct Tokens(Mutex<VecDeque<Job>>);
+pub(super) struct Tokens(pub(super) Mutex<VecDeque<Job>>);
 
 impl Executor for Tokens {
     fn submit(&self, job: Job, _: Route, _: Qos) -> Result<(), Job> {

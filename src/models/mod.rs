@@ -15,8 +15,11 @@ mod lane;
 mod meetings;
 mod parking;
 mod pool;
+#[cfg(concourse_shuttle)]
+mod program;
 mod semaphore;
 mod source;
+mod target;
 mod ticket;
 mod wait_for;
 

@@ -9,6 +9,7 @@ use crate::error::BuildError;
 use crate::job::Job;
 use crate::qos::Qos;
 use crate::sync::Arc;
+use crate::sync::Mutex;
 use std::num::NonZeroUsize;
 
 /// Builds a [`Queue`]: serial unless [`concurrent`](Self::concurrent) is called.
@@ -26,11 +27,12 @@ pub struct QueueBuilder {
     concurrent: bool,
     width: Option<usize>,
     qos: Qos,
+    target: Option<Queue>,
 }
 
 impl QueueBuilder {
     pub(crate) fn new(engine: Arc<Engine>, label: &str) -> Self {
-        Self { engine, label: Arc::from(label), concurrent: false, width: None, qos: Qos::default() }
+        Self { engine, label: Arc::from(label), concurrent: false, width: None, qos: Qos::default(), target: None }
     }
 
     /// Lets jobs overlap. They still start in order, and barriers run alone.
@@ -54,14 +56,42 @@ impl QueueBuilder {
         self
     }
 
+    /// Lets the queue run where `target` runs: its drains stand in the target's line like jobs of the target.
+    ///
+    /// So a serial target runs one job of all the queues that target it at a time, a target's width bounds their sum, a
+    /// barrier on the target excludes them, and suspending the target holds them all. The queue's own order, width and
+    /// barriers hold below that; its class does not count, as its drains are scheduled by the target. A chain of targets
+    /// never becomes a cycle: a queue is given its target before it is active, and a target is active. The queue keeps its
+    /// target alive, but a target that is suspended when its last handle goes drops its own jobs and lets the queues above
+    /// it go on. This is libdispatch's `dispatch_set_target_queue`, before activation.
+    ///
+    /// ```
+    /// use concourse::Queue;
+    ///
+    /// let disk = Queue::serial("disk");
+    /// let log = Queue::builder("log").target(&disk).build()?;
+    /// let index = Queue::builder("index").concurrent().target(&disk).build()?;
+    /// log.exec_async(|| println!("one of the two at a time"));
+    /// index.exec_async(|| println!("as both share the disk"));
+    /// disk.barrier_sync(|| println!("and this one excludes them both"));
+    /// # Ok::<(), concourse::BuildError>(())
+    /// ```
+    pub fn target(mut self, target: &Queue) -> Self {
+        self.target = Some(target.clone());
+        self
+    }
+
     /// Builds the queue, ready to run.
     ///
     /// # Errors
     ///
-    /// [`BuildError::ZeroWidth`] for a width of 0, [`BuildError::WidthOfSerial`] for a width without `concurrent`, and
-    /// [`BuildError::ShutDown`] if the runtime has ended.
+    /// [`BuildError::ZeroWidth`] for a width of 0, [`BuildError::WidthOfSerial`] for a width without `concurrent`,
+    /// [`BuildError::ForeignTarget`] for a target of another runtime, [`BuildError::ChainTooLong`] for a target that stands
+    /// on too many others, and [`BuildError::ShutDown`] if the runtime has ended.
     pub fn build(self) -> Result<Queue, BuildError> {
-        self.create(false)
+        let (queue, target) = self.create(false)?;
+        target.inspect(|target| queue.lane.set_target(Arc::clone(&target.lane)));
+        Ok(queue)
     }
 
     /// Builds a queue that collects jobs and runs none until it is activated.
@@ -70,10 +100,11 @@ impl QueueBuilder {
     ///
     /// As [`build`](Self::build).
     pub fn build_inactive(self) -> Result<InactiveQueue, BuildError> {
-        Ok(InactiveQueue { queue: self.create(true)? })
+        let (queue, target) = self.create(true)?;
+        Ok(InactiveQueue { queue, target: Mutex::new(target) })
     }
 
-    fn create(self, suspended: bool) -> Result<Queue, BuildError> {
+    fn create(self, suspended: bool) -> Result<(Queue, Option<Queue>), BuildError> {
         let label = self.label;
         let kind = match (self.concurrent, self.width.map(NonZeroUsize::new)) {
             (_, Some(None)) => return Err(BuildError::ZeroWidth { label }),
@@ -85,8 +116,25 @@ impl QueueBuilder {
         if self.engine.phase() != Phase::Open {
             return Err(BuildError::ShutDown { label });
         }
-        Ok(Queue { lane: Lane::new(label, kind, self.qos, self.engine, suspended) })
+        if let Some(target) = &self.target {
+            may_target(&label, &self.engine, target)?;
+        }
+        Ok((Queue { lane: Lane::new(label, kind, self.qos, self.engine, suspended) }, self.target))
     }
+}
+
+/// The most targets that a queue may stand on: a drain below a target nests on the thread's stack.
+const LONGEST_CHAIN: usize = 128;
+
+fn may_target(label: &Arc<str>, engine: &Arc<Engine>, target: &Queue) -> Result<(), BuildError> {
+    let label = Arc::clone(label);
+    if !Arc::ptr_eq(engine, &target.lane.engine) {
+        return Err(BuildError::ForeignTarget { label, target: Arc::clone(target.lane.label()) });
+    }
+    if target.lane.chain().count() > LONGEST_CHAIN {
+        return Err(BuildError::ChainTooLong { label, limit: LONGEST_CHAIN });
+    }
+    Ok(())
 }
 
 /// A queue that has not been activated: it collects jobs and runs none.
@@ -105,6 +153,8 @@ impl QueueBuilder {
 #[must_use = "an inactive queue runs nothing until `activate` is called"]
 pub struct InactiveQueue {
     queue: Queue,
+    /// The queue gets it when it is activated, and keeps it for good.
+    target: Mutex<Option<Queue>>,
 }
 
 impl InactiveQueue {
@@ -119,8 +169,32 @@ impl InactiveQueue {
         self.queue.label()
     }
 
-    /// Starts the queue.
+    /// Changes which queue this one will target. See [`QueueBuilder::target`].
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::ForeignTarget`] and [`BuildError::ChainTooLong`]; the target stays as it was.
+    ///
+    /// ```
+    /// use concourse::Queue;
+    ///
+    /// let disk = Queue::serial("disk");
+    /// let log = Queue::builder("log").build_inactive()?;
+    /// log.set_target(&disk)?;
+    /// assert_eq!(log.activate().target(), Some(disk));
+    /// # Ok::<(), concourse::BuildError>(())
+    /// ```
+    pub fn set_target(&self, target: &Queue) -> Result<(), BuildError> {
+        may_target(self.queue.lane.label(), &self.queue.lane.engine, target)?;
+        let before = self.target.lock().replace(target.clone());
+        drop(before); // Its last handle may run destructors: not under the lock.
+        Ok(())
+    }
+
+    /// Starts the queue. Its target, if any, is fixed from now on.
     pub fn activate(self) -> Queue {
+        let target = self.target.lock().take();
+        target.inspect(|target| self.queue.lane.set_target(Arc::clone(&target.lane)));
         self.queue.lane.resume_last();
         self.queue
     }

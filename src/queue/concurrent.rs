@@ -4,16 +4,15 @@
 //! the control's lock; jobs run without it. The list's holder is whoever has the lock, so `IDLE` only tells a pusher
 //! whether it must knock.
 
-use super::lane;
-use super::lane::Control;
+use super::control::Control;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
-use super::waiter::spin_for;
 use super::waiter::without_unwinding;
+use super::walk::Until;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -27,7 +26,6 @@ use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::planted;
-use crate::sync::yield_now;
 
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
@@ -37,7 +35,7 @@ const GLANCES: u32 = 16;
 
 /// What is at the front, once everything that only needs the lock has been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
+pub(super) enum Settled {
     /// An async job may start now.
     Startable,
     /// Nothing may start until something finishes, resumes or is pushed.
@@ -49,13 +47,13 @@ enum Settled {
 /// What must happen once the control is unlocked.
 #[derive(Debug, Default)]
 #[must_use]
-struct Aftermath {
+pub(super) struct Aftermath {
     wakes: Vec<Arc<Parker>>,
     token: Option<Route>,
 }
 
 impl Aftermath {
-    fn follow(self, lane: &Lane) {
+    pub(super) fn follow(self, lane: &Lane) {
         for parker in self.wakes {
             parker.unpark();
         }
@@ -90,7 +88,7 @@ impl Lane {
         aftermath.follow(self);
     }
 
-    fn settle(&self, control: &mut Control, aftermath: &mut Aftermath) -> Settled {
+    pub(super) fn settle(&self, control: &mut Control, aftermath: &mut Aftermath) -> Settled {
         let mut glances = 0;
         loop {
             // An idle list may hold a job whose pusher is about to knock.
@@ -146,7 +144,7 @@ impl Lane {
         }
     }
 
-    fn may_start(&self, control: &Control, kind: Kind) -> bool {
+    pub(super) fn may_start(&self, control: &Control, kind: Kind) -> bool {
         if control.suspends > 0 || control.exclusive {
             return false;
         }
@@ -166,21 +164,21 @@ impl Lane {
         }
     }
 
-    fn count_in(&self, control: &mut Control, kind: Kind) {
+    pub(super) fn count_in(&self, control: &mut Control, kind: Kind) {
         match kind {
             Kind::Barrier | Kind::SyncBarrier => control.exclusive = true,
             _ => control.running += 1,
         }
     }
 
-    fn count_out(&self, control: &mut Control, kind: Kind) {
+    pub(super) fn count_out(&self, control: &mut Control, kind: Kind) {
         match kind {
             Kind::Barrier | Kind::SyncBarrier => control.exclusive = false,
             _ => control.running -= 1,
         }
     }
 
-    fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
+    pub(super) fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
         let route = match self.settle(control, aftermath) {
             Settled::Quiet => return,
             Settled::Startable => Route::Lane,
@@ -188,16 +186,26 @@ impl Lane {
         };
         // A waiter comes before the pool: it may be all that is left of the pool's threads.
         if let Some(waiter) = control.first_waiter() {
-            aftermath.wakes.push(waiter.tell(Turn::Help, 0, control));
-        } else if aftermath.token.is_none() && control.tokens < control.width {
+            aftermath.wakes.push(waiter.tell(Turn::Come, 0, control));
+        } else if aftermath.token.is_none() && control.tokens < self.breadth(control) {
             control.tokens += 1;
             aftermath.token = Some(route);
         }
     }
 
+    /// How many tokens may be of use at a time.
+    fn breadth(&self, control: &Control) -> usize {
+        let is_serial = self.chain().skip(1).any(|above| !above.is_concurrent());
+        if is_serial { 1 } else { control.width }
+    }
+
     /// Takes the next async job, and calls for another thread if one more may start.
-    fn take(&self, control: &mut Control, aftermath: &mut Aftermath) -> Option<Job> {
+    pub(super) fn take(&self, control: &mut Control, aftermath: &mut Aftermath) -> Option<Job> {
         if self.settle(control, aftermath) != Settled::Startable {
+            return None;
+        }
+        // After the look at the job, as with the own gate. Whoever is called instead comes when the target is resumed.
+        if self.is_held_from_above() {
             return None;
         }
         let job = self.consumer(control).take();
@@ -206,7 +214,7 @@ impl Lane {
         Some(job)
     }
 
-    fn run_one(&self, job: Job) -> Kind {
+    pub(super) fn run_one(&self, job: Job) -> Kind {
         let shape = job.shape();
         let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
         // The hook runs inside the frame: the lane is held until the job has been counted out.
@@ -218,18 +226,18 @@ impl Lane {
         shape.kind
     }
 
-    /// What the pool does instead when it has ended.
+    /// What a token does instead when the pool has ended.
     pub(super) fn abandon_concurrent(&self) {
         self.control().tokens -= 1;
         self.empty_out_concurrent(Loss::Ended);
     }
 
-    /// What the pool runs.
+    /// What a token runs.
     pub(super) fn run_concurrent(&self) {
         let mut left = BUDGET;
         let mut finished = None;
         loop {
-            if left == 0 && self.engine.executor().is_quiet() {
+            if left == 0 && self.is_quiet() {
                 left = BUDGET;
             }
             let mut control = self.control();
@@ -257,103 +265,11 @@ impl Lane {
         }
     }
 
-    /// Starts a sync body in place, if nothing is ahead of it that it must wait for. Jobs that it may overlap with are
-    /// not: it must not run them itself either, as they may wait for what the caller does next.
-    fn enter(&self, kind: Kind) -> bool {
-        let overtakes = kind == Kind::Sync && self.kind == lane::Kind::Concurrent { width: None };
-        let is_first = || self.is_idle() || (overtakes && !self.barriers.any());
-        if self.gate().is_shut() || !is_first() {
-            return false;
-        }
-        let mut control = self.control();
-        let free = is_first() && !control.walking && self.may_start(&control, kind);
-        if free {
-            self.count_in(&mut control, kind);
-        }
-        free
-    }
-
-    fn exit(&self, kind: Kind) {
-        let mut control = self.control();
-        self.count_out(&mut control, kind);
-        let mut aftermath = Aftermath::default();
-        if !planted!("lane_exit_without_advance") {
-            self.advance(&mut control, &mut aftermath);
-        }
-        drop(control);
-        aftermath.follow(self);
-    }
-
-    /// Runs `f` on the calling thread, beside readers or alone. The caller has checked for a deadlock.
-    pub(super) fn concurrent_sync<R>(&self, exclusive: bool, f: impl FnOnce() -> R) -> R {
-        struct Exit<'a>(&'a Lane, Kind);
-        impl Drop for Exit<'_> {
-            fn drop(&mut self) {
-                self.0.exit(self.1);
-            }
-        }
-        let (kind, mode) = if exclusive { (Kind::SyncBarrier, Mode::Exclusive) } else { (Kind::Sync, Mode::Shared) };
-        if !exclusive && Frame::hold_of(self).is_some() {
-            // A reader that reads again: waiting behind a barrier that waits for this reader would never end.
-            return Frame::run(self, mode, f);
-        }
-        if spin_for(|| self.enter(kind).then_some(())).is_none() {
-            without_unwinding(|| self.stand_in_readers_line(kind));
-        }
-        let _exit = Exit(self, kind);
-        Frame::run(self, mode, f)
-    }
-
-    /// Queues behind what is there, runs what may start ahead, and returns when it is this thread's turn.
-    #[cold]
-    fn stand_in_readers_line(&self, kind: Kind) {
-        let waiter = Waiter::new();
-        let me = waiter.pointer();
-        let reason = Reason::Sync { queue: Arc::clone(self.label()), held: Frame::labels() };
-        if kind == Kind::SyncBarrier {
-            self.barriers.add();
-        }
-        // No edge is lost: the first look below is the knock.
-        let _ = self.push(Job::marker(kind, me.to_word()));
-        let mut finished = None;
-        loop {
-            let mut control = self.control();
-            if let Some(kind) = finished.take() {
-                self.count_out(&mut control, kind);
-            }
-            let mut aftermath = Aftermath::default();
-            let mut settled = Settled::Quiet;
-            let mut job = None;
-            if waiter.turn() != Turn::Go {
-                settled = self.settle(&mut control, &mut aftermath);
-                if settled == Settled::Startable && waiter.turn() != Turn::Go {
-                    job = self.take(&mut control, &mut aftermath);
-                }
-            }
-            let arrived = waiter.turn() == Turn::Go;
-            if arrived {
-                self.advance(&mut control, &mut aftermath);
-            } else if job.is_none() && settled == Settled::Quiet {
-                waiter.rejoin(&mut control);
-                control.link(me);
-            }
-            drop(control);
-            aftermath.follow(self);
-            match job {
-                // Also when the turn has come: the job has been taken.
-                Some(job) => finished = Some(self.run_one(job)),
-                None if arrived => return,
-                None if settled == Settled::Unwritten => yield_now(),
-                None => waiter.wait(&reason),
-            }
-        }
-    }
-
     /// Drops all jobs that are pending now, and returns how many.
     pub(super) fn concurrent_cancel_pending(&self) -> usize {
         if Frame::is_walking(self) {
             // From a capture's destructor or a hook: waiting for the walk that called it would never end.
-            return self.walk_readers_in_frame(Until::EndBetweenMarkers, Loss::Cancelled);
+            return self.walk(&mut self.walker(), Until::EndBetweenMarkers, Loss::Cancelled);
         }
         without_unwinding(|| self.cancel_in_readers_line())
     }
@@ -373,7 +289,7 @@ impl Lane {
             if !control.walking {
                 control.walking = true;
                 drop(control);
-                self.walk_readers(Until::Marker(me), Loss::Cancelled);
+                self.walk(&mut self.walker(), Until::Marker(me), Loss::Cancelled);
                 self.end_walk();
             } else {
                 waiter.rejoin(&mut control);
@@ -388,7 +304,7 @@ impl Lane {
         let mut control = self.control();
         while let Some(loss) = control.sweep.take() {
             drop(control);
-            self.walk_readers(Until::End, loss);
+            self.walk(&mut self.walker(), Until::End, loss);
             control = self.control();
         }
         control.walking = false;
@@ -402,62 +318,11 @@ impl Lane {
         if !control.walking
             && let Some(canceller) = control.first_canceller()
         {
-            aftermath.wakes.push(canceller.tell(Turn::Help, 0, &mut control));
+            aftermath.wakes.push(canceller.tell(Turn::Come, 0, &mut control));
         }
         self.advance(&mut control, &mut aftermath);
         drop(control);
         aftermath.follow(self);
-    }
-
-    /// Drops pending jobs in place. The caller has set `walking`.
-    fn walk_readers(&self, until: Until, loss: Loss) {
-        Frame::run(self, Mode::Walking, || self.walk_readers_in_frame(until, loss));
-    }
-
-    /// Returns how many jobs were dropped since the last marker.
-    fn walk_readers_in_frame(&self, until: Until, loss: Loss) -> usize {
-        let mut count = 0;
-        let mut tries = 0;
-        let mut cursor = self.walker().cursor();
-        loop {
-            let mut walker = self.walker();
-            match walker.peek_at(&mut cursor) {
-                Peek::Empty => return count,
-                Peek::Unwritten => {
-                    back_off(&mut tries);
-                    continue;
-                }
-                Peek::Ready(shape) => match shape.kind {
-                    Kind::Job | Kind::Barrier => {
-                        let job = walker.remove_at(cursor);
-                        if shape.kind == Kind::Barrier {
-                            self.barriers.remove();
-                        }
-                        count += 1;
-                        self.lose(job, loss);
-                    }
-                    Kind::Cancel if until != Until::EndBetweenMarkers => {
-                        let waiter = WaiterPointer::from_word(walker.pointer_at(cursor));
-                        drop(walker.remove_at(cursor));
-                        if let Some(waiter) = waiter {
-                            let mut control = self.control();
-                            let parker = self.complete(waiter, std::mem::take(&mut count), &mut control);
-                            drop(control);
-                            parker.unpark();
-                            if until == Until::Marker(waiter) {
-                                return count;
-                            }
-                        }
-                    }
-                    Kind::Token if loss == Loss::Ended => {
-                        let token = walker.remove_at(cursor);
-                        self.engine.give_up(self.label(), token);
-                    }
-                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
-                },
-            }
-            self.walker().advance(&mut cursor);
-        }
     }
 
     /// Drops everything that is pending, and goes on with the waiters.
@@ -485,15 +350,4 @@ impl Lane {
         drop(control);
         aftermath.follow(self);
     }
-}
-
-/// How far a walk goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// To the last job that is there.
-    End,
-    /// As `End`, but the markers stay for the walk that the thread has further up its stack.
-    EndBetweenMarkers,
-    /// To this canceller's marker.
-    Marker(WaiterPointer),
 }

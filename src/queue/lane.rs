@@ -3,11 +3,15 @@
 //! A lane is a job list, the drain's position in it, a gate, and a control. Push, a drain step and sync in place touch
 //! the list and the gate only. Everything else is a plain state machine, the [`Control`], under one lock.
 //!
-//! While the list is not idle, exactly one *keeper* is responsible for it: a thread, which then has a [`Holder`], the
-//! pool, which has been sent a token, or nobody at all, because the lane is suspended and parked. A holder leaves only
-//! by declaring the list idle, by [`give`](Lane::give), or by a hand-over to the waiter at the front.
+//! While the list is not idle, exactly one *keeper* is responsible for it: a thread, which then has a [`Holder`], a
+//! token, which has been sent to the pool or into the target's line, a waiter on its way, or nobody at all, because the
+//! lane is suspended and parked. A holder leaves only by declaring the list idle, by [`give`](Lane::give), or by keeping
+//! the lane for the waiter at the front.
 #![allow(unsafe_code, reason = "a holder is the proof that its thread may consume the list")]
 
+use super::control::Control;
+use super::control::Keeper;
+use super::specific::Baggage;
 use super::state::Barriers;
 use super::state::Flag;
 use super::state::Gate;
@@ -22,21 +26,21 @@ use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
 use crate::engine::Loss;
-use crate::engine::Phase;
 use crate::engine::Suspended;
 use crate::error::SuspendError;
 use crate::job;
 use crate::job::Job;
-use crate::job::Route;
 use crate::qos::Qos;
 use crate::sync::Arc;
 use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
+use crate::sync::OnceLock;
 use crate::sync::Parker;
+use crate::sync::Reason;
 use crate::sync::Weak;
+use crate::sync::planted;
 use crate::sync::yield_point;
-use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr;
@@ -49,66 +53,6 @@ pub(super) enum Kind {
     Concurrent {
         width: Option<NonZeroUsize>,
     },
-}
-
-/// Who is responsible for a serial lane that is not idle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeper {
-    /// A thread with a [`Holder`]; also while the lane is idle.
-    Thread,
-    /// The token in the pool, or whoever claims it first.
-    Scheduled,
-    /// Nobody until the lane is resumed.
-    Parked,
-}
-
-/// Everything about a lane that is not a push, a drain step or a sync in place.
-#[derive(Debug)]
-pub(super) struct Control {
-    pub(super) suspends: u32,
-    pub(super) keeper: Keeper,
-    /// Drain jobs that are in the pool; a stale one ends when it runs. At most one for a serial lane.
-    pub(super) tokens: usize,
-    waiters: VecDeque<WaiterPointer>,
-    /// Threads that wait for a running drain to drop what is pending. Each stands in line too.
-    cancellers: Vec<WaiterPointer>,
-    // The rest is the monitor of a concurrent lane.
-    pub(super) width: usize,
-    /// Sync calls count against the width too.
-    pub(super) bounded: bool,
-    pub(super) running: usize,
-    pub(super) exclusive: bool,
-    /// A thread looks through the list without the lock: nothing starts meanwhile.
-    pub(super) walking: bool,
-    /// It must go on to the end of the list, for another thread that was to drop everything.
-    pub(super) sweep: Option<Loss>,
-}
-
-impl Control {
-    /// Puts a waiter in line, once.
-    pub(super) fn link(&mut self, waiter: WaiterPointer) {
-        if !self.waiters.contains(&waiter) {
-            self.waiters.push_back(waiter);
-        }
-    }
-
-    pub(super) fn unlink(&mut self, waiter: WaiterPointer) {
-        if let Some(place) = self.waiters.iter().position(|other| *other == waiter) {
-            self.waiters.remove(place);
-        }
-    }
-
-    pub(super) fn has_cancellers(&self) -> bool {
-        !self.cancellers.is_empty()
-    }
-
-    pub(super) fn first_canceller(&self) -> Option<WaiterPointer> {
-        self.cancellers.first().copied()
-    }
-
-    pub(super) fn first_waiter(&self) -> Option<WaiterPointer> {
-        self.waiters.front().copied()
-    }
 }
 
 /// What producers write: their own cache line.
@@ -133,7 +77,10 @@ pub(crate) struct Lane {
     qos: Qos,
     pub(super) engine: Arc<Engine>,
     label: Arc<str>,
+    /// Where drains are scheduled, if not in the pool. Set before the lane is active, and never again.
+    target: OnceLock<Arc<Lane>>,
     pub(super) barriers: Barriers,
+    baggage: OnceLock<Box<Baggage>>,
     control: Mutex<Control>,
 }
 
@@ -146,11 +93,11 @@ impl fmt::Debug for Lane {
 impl Lane {
     /// A lane with one user handle. Lanes live in an `Arc` only.
     pub(super) fn new(label: Arc<str>, kind: Kind, qos: Qos, engine: Arc<Engine>, suspended: bool) -> Arc<Self> {
-        let (width, bounded) = match kind {
-            Kind::Serial => (1, true),
-            Kind::Concurrent { width: Some(width) } => (width.get(), true),
-            Kind::Concurrent { width: None } => (engine.executor().max_threads(), false),
+        let width = match kind {
+            Kind::Serial => Some(NonZeroUsize::MIN),
+            Kind::Concurrent { width } => width,
         };
+        let control = Control::new(width, engine.executor().max_threads());
         let lane = Arc::new(Self {
             producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
             drain: Line(Drain { front: Front::new(), gate: Gate::new() }),
@@ -158,20 +105,10 @@ impl Lane {
             qos,
             engine,
             label,
+            target: OnceLock::new(),
             barriers: Barriers::none(),
-            control: Mutex::new(Control {
-                suspends: 0,
-                keeper: Keeper::Thread,
-                tokens: 0,
-                waiters: VecDeque::new(),
-                cancellers: Vec::new(),
-                width,
-                bounded,
-                running: 0,
-                exclusive: false,
-                walking: false,
-                sweep: None,
-            }),
+            baggage: OnceLock::new(),
+            control: Mutex::new(control),
         });
         if suspended {
             // One suspension of a fresh lane cannot be too many.
@@ -247,18 +184,74 @@ impl Lane {
     }
 
     /// The list of a concurrent lane, for the thread that has set `walking`.
-    pub(super) fn walker(&self) -> Consumer<'_> {
+    pub(super) fn walker(&self) -> Walker<'_> {
         assert!(self.is_concurrent(), "a serial lane is walked by its holder");
-        // SAFETY: nobody else consumes while `walking` is set.
-        unsafe { self.producers.list.consumer(&self.drain.front, &self.engine.blocks) }
+        Walker(self)
+    }
+
+    // Targets.
+
+    /// Where the lane's drains are scheduled, if not in the pool.
+    #[inline]
+    pub(super) fn target(&self) -> Option<&Arc<Self>> {
+        self.target.get()
+    }
+
+    /// Makes `target` the lane's target. The lane is not active yet and has none.
+    pub(super) fn set_target(&self, target: Arc<Self>) {
+        let unset = self.target.set(target).is_ok();
+        debug_assert!(unset, "a lane's target is set once");
+    }
+
+    /// The lane, its target, and so on up to the one whose drains the pool runs.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |lane| lane.target().map(|target| &**target))
+    }
+
+    /// True if a lane above is suspended: nothing of this one may start either.
+    #[inline]
+    pub(super) fn is_held_from_above(&self) -> bool {
+        let mut next = self.target();
+        while let Some(lane) = next
+            && !planted!("chain_ignores_a_held_target")
+        {
+            if lane.gate().is_suspended() {
+                return true;
+            }
+            next = lane.target();
+        }
+        false
+    }
+
+    /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
+    /// the target's barriers, stand in the target's line.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.target().is_none() && self.engine.executor().is_quiet()
     }
 
     // Keepers.
 
-    /// Takes a scheduled serial lane over from its token.
+    /// What a thread tells its host while it stands in line here.
+    pub(super) fn reason_to_wait(&self) -> Reason {
+        let held = Frame::held().into_iter().map(|(label, _)| label).collect();
+        Reason::Sync { queue: Arc::clone(&self.label), held }
+    }
+
+    /// Takes a serial lane that is scheduled, or that is kept for `me`.
     #[must_use]
-    pub(super) fn claim(&self, control: &mut Control) -> Option<Holder<'_>> {
-        (control.keeper == Keeper::Scheduled).then(|| self.take_over(control))
+    pub(super) fn claim(&self, me: Option<WaiterPointer>, control: &mut Control) -> Option<Holder<'_>> {
+        let may = match control.keeper {
+            Keeper::Scheduled => !planted!("lane_no_claim") || me.is_none(),
+            Keeper::Due(waiter) => me == Some(waiter),
+            Keeper::Thread | Keeper::Parked => false,
+        };
+        may.then(|| self.take_over(control))
+    }
+
+    /// Takes a serial lane that nobody touches, whoever it is kept for, to look through its list.
+    #[must_use]
+    pub(super) fn claim_for_a_walk(&self, control: &mut Control) -> Option<Holder<'_>> {
+        (control.keeper != Keeper::Thread).then(|| self.take_over(control))
     }
 
     /// Takes a parked serial lane over from its suspension.
@@ -269,25 +262,13 @@ impl Lane {
 
     fn take_over(&self, control: &mut Control) -> Holder<'_> {
         control.keeper = Keeper::Thread;
-        Holder(self) // The one that `give` or `park` consumed.
+        Holder(self) // The one that `park`, `schedule` or `keep_for` consumed.
     }
 
     /// The hold that the calling thread has further up its stack, for looking through the list only: the duty to pass
     /// it on stays there.
     pub(super) fn held_by_caller(&self) -> Option<Holder<'_>> {
         (!self.is_concurrent() && Frame::hold_of(self).is_some()).then_some(Holder(self))
-    }
-
-    /// The hold that a waiter was given with [`Turn::Drain`].
-    pub(super) fn handed_over(&self, turn: Turn) -> Option<Holder<'_>> {
-        (turn == Turn::Drain).then_some(Holder(self)) // The one that `give` or `hand_over` consumed.
-    }
-
-    /// Sends a drain job to the pool.
-    pub(super) fn submit_token(&self, route: Route) {
-        let token = Token(Some(self.to_arc()));
-        // After the end of the pool the job comes back, and its drop sees to the lane.
-        drop(self.engine.executor().submit(Job::token(move || token.run()), route, self.qos));
     }
 
     /// Drops a job unrun, and reports it.
@@ -307,7 +288,7 @@ impl Lane {
     /// Undoes `register_canceller`, if it has been done.
     pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
         control.cancellers.retain(|other| *other != canceller);
-        if control.cancellers.is_empty() {
+        if !control.has_cancellers() {
             self.gate().set(Flag::Cancel, false);
         }
     }
@@ -365,6 +346,16 @@ impl Lane {
         ptr::from_ref(self).addr()
     }
 
+    // Baggage.
+
+    pub(super) fn baggage(&self) -> Option<&Baggage> {
+        self.baggage.get().map(|baggage| &**baggage)
+    }
+
+    pub(super) fn baggage_to_fill(&self) -> &Baggage {
+        self.baggage.get_or_init(Box::default)
+    }
+
     // Handles.
 
     pub(super) fn add_handle(&self) {
@@ -398,32 +389,9 @@ impl Drop for Lane {
                 _ => self.engine.give_up(&self.label, job),
             }
         }
-    }
-}
-
-/// A lane's drain, on its way through the pool. A pool that has ended drops it unrun: if what was accepted is to run, it
-/// runs here then, on the thread that leaves the lane last; else it is dropped.
-struct Token(Option<Arc<Lane>>);
-
-impl Token {
-    fn run(mut self) {
-        self.redeem();
-    }
-
-    fn redeem(&mut self) {
-        if let Some(lane) = self.0.take() {
-            match lane.engine.phase() {
-                Phase::Cancelling => lane.abandon(),
-                Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),
-                Phase::Open | Phase::Draining => lane.run_serial(),
-            }
+        if let Some(baggage) = self.baggage.take() {
+            self.unload(baggage);
         }
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.redeem();
     }
 }
 
@@ -437,21 +405,48 @@ pub(super) enum Acquired<'a> {
     Held(Holder<'a>),
 }
 
+impl<'a> Acquired<'a> {
+    pub(super) fn into_hold(self) -> Holder<'a> {
+        match self {
+            Self::Free(hold) | Self::Held(hold) => hold,
+        }
+    }
+}
+
 /// The proof that the calling thread keeps the lane, and the duty to pass it on.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Holder<'a>(&'a Lane);
 
-impl<'a> Holder<'a> {
-    pub(super) fn lane(&self) -> &'a Lane {
-        self.0
-    }
+/// The proof that the calling thread walks through the concurrent lane: it has set `walking`.
+#[derive(Debug)]
+pub(super) struct Walker<'a>(&'a Lane);
 
+/// Whoever is the only consumer of a lane's list. The consumer lives from one step to the next only: what a step drops may
+/// come back to the lane.
+pub(super) trait Consume {
+    fn consumer(&mut self) -> Consumer<'_>;
+}
+
+impl Consume for Holder<'_> {
     #[inline]
-    pub(super) fn consumer(&mut self) -> Consumer<'_> {
+    fn consumer(&mut self) -> Consumer<'_> {
         // SAFETY: holders are made by the transitions of this file only, one for each period in which the list is not
         // idle, and are consumed when the duty passes on.
         unsafe { self.0.producers.list.consumer(&self.0.drain.front, &self.0.engine.blocks) }
+    }
+}
+
+impl Consume for Walker<'_> {
+    fn consumer(&mut self) -> Consumer<'_> {
+        // SAFETY: nobody else consumes while `walking` is set.
+        unsafe { self.0.producers.list.consumer(&self.0.drain.front, &self.0.engine.blocks) }
+    }
+}
+
+impl<'a> Holder<'a> {
+    pub(super) fn lane(&self) -> &'a Lane {
+        self.0
     }
 
     /// Declares the lane idle. Gives the hold back if something has been pushed.
@@ -466,17 +461,19 @@ impl<'a> Holder<'a> {
         control.keeper = Keeper::Parked;
     }
 
-    /// Leaves the lane to the pool. True if a token must be sent.
+    /// Leaves the lane to a token. True if one must be sent.
     #[must_use]
     pub(super) fn schedule(self, control: &mut Control) -> bool {
         control.keeper = Keeper::Scheduled;
         control.tokens == 0
     }
 
-    /// Hands the lane to a waiter. Unpark the result after unlocking.
+    /// Leaves the lane to a waiter. Unpark the result after unlocking; a waiter that does not stand in line is awake, and
+    /// finds the lane by itself.
     #[must_use]
-    pub(super) fn hand_over(self, waiter: WaiterPointer, control: &mut Control) -> Arc<Parker> {
-        waiter.tell(Turn::Drain, 0, control)
+    pub(super) fn keep_for(self, waiter: WaiterPointer, control: &mut Control) -> Option<Arc<Parker>> {
+        control.keeper = Keeper::Due(waiter);
+        control.unlink(waiter).then(|| waiter.tell(Turn::Come, 0, control))
     }
 }
 

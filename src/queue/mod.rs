@@ -3,13 +3,20 @@
 mod after;
 mod builder;
 mod concurrent;
+mod control;
 mod current;
 mod dispatch;
 mod global;
 mod lane;
+mod life;
+mod readers;
 mod serial;
+mod specific;
 mod state;
+mod sync;
+mod token;
 mod waiter;
+mod walk;
 
 pub use after::After;
 pub use builder::InactiveQueue;
@@ -17,11 +24,10 @@ pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
 pub use global::GlobalQueue;
+pub use specific::SpecificKey;
 
 use crate::engine::Engine;
-use crate::engine::Loss;
 use crate::engine::Phase;
-use crate::engine::Suspended;
 use crate::error::BuildError;
 use crate::error::SubmitError;
 use crate::error::SuspendError;
@@ -29,15 +35,16 @@ use crate::error::SyncError;
 use crate::event_loop::Sink;
 use crate::job;
 use crate::job::Job;
-use crate::job::Route;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use lane::Kind;
 use lane::Lane;
 use std::fmt;
+use std::panic::Location;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 use waiter::Frame;
-use waiter::Mode;
 
 /// A serial or concurrent dispatch queue.
 ///
@@ -90,6 +97,10 @@ impl PartialEq for Queue {
 }
 
 impl Eq for Queue {}
+
+// A panic leaves no queue half changed: it is contained, or goes on after the queue has been released.
+impl UnwindSafe for Queue {}
+impl RefUnwindSafe for Queue {}
 
 impl Accept for Queue {
     fn accept(&self, job: Job) {
@@ -158,6 +169,44 @@ impl Queue {
         self.lane.qos()
     }
 
+    /// The queue that this one targets: where it was told to run, and which holds and bounds it. `None` if that is the
+    /// runtime itself.
+    #[must_use]
+    pub fn target(&self) -> Option<Self> {
+        let lane = Arc::clone(self.lane.target()?);
+        lane.add_handle();
+        Some(Self { lane })
+    }
+
+    /// Panics unless the caller runs on this queue: in one of its jobs, in a job of a queue that targets it, or in a sync
+    /// call from there.
+    ///
+    /// This is libdispatch's `dispatch_assert_queue`.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread runs something else.
+    ///
+    /// ```
+    /// let queue = concourse::Queue::serial("state");
+    /// queue.exec_sync(|| queue.assert_current());
+    /// queue.assert_not_current();
+    /// ```
+    #[track_caller]
+    pub fn assert_current(&self) {
+        assert!(Frame::is_within(&self.lane), "this must run on queue \"{}\", but runs on {}", self.label(), here());
+    }
+
+    /// Panics if the caller runs on this queue, as [`assert_current`](Self::assert_current) understands it.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread does run on it.
+    #[track_caller]
+    pub fn assert_not_current(&self) {
+        assert!(!Frame::is_within(&self.lane), "this must not run on queue \"{}\", but does", self.label());
+    }
+
     /// Submits `f` to run on the queue and returns at once.
     ///
     /// Nothing is merged or lost: `f` runs once, or is reported: to the runtime's `on_dropped` hook if the queue is
@@ -203,8 +252,9 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// If the thread already runs a job of this queue: the call could never return. The message names the queues. A
-    /// panic of `f` goes on in the caller; the queue is released first.
+    /// If the thread already holds this queue, or one that it targets: the call could never return. The message names
+    /// the queues, and the sync calls by which the thread came to them. A panic of `f` goes on in the caller; the queue is
+    /// released first.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("inventory");
@@ -214,41 +264,44 @@ impl Queue {
     /// ```
     #[track_caller]
     pub fn exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
-        match self.try_exec_sync(f) {
-            Ok(value) => value,
-            Err(error) => panic!("{error}"),
-        }
+        self.lane.sync_or_panic(job::Kind::Sync, Location::caller(), f)
     }
 
-    /// As [`exec_sync`](Self::exec_sync), but gives `f` back instead of panicking if the thread already holds the queue.
+    /// As [`exec_sync`](Self::exec_sync), but gives `f` back instead of panicking if the thread already holds the queue,
+    /// or one that it targets.
     ///
     /// # Errors
     ///
-    /// [`SyncError::WouldDeadlock`], with the closure and the labels of the queues that the thread holds.
+    /// [`SyncError::WouldDeadlock`], with the closure, and the queues that the thread holds.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("outer");
     /// let error = queue.exec_sync(|| queue.try_exec_sync(|| ()).unwrap_err());
     /// assert!(error.to_string().contains("\"outer\""));
     /// ```
+    #[track_caller]
     pub fn try_exec_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> Result<R, SyncError<F>> {
-        if self.lane.is_concurrent() {
-            if matches!(Frame::hold_of(&self.lane), Some(Mode::Exclusive | Mode::Walking)) {
-                return Err(self.would_deadlock(f));
-            }
-            return Ok(self.lane.concurrent_sync(false, f));
-        }
-        if Frame::hold_of(&self.lane).is_some() {
-            return Err(self.would_deadlock(f));
-        }
-        Ok(self.lane.serial_sync(f))
+        self.lane.try_sync(job::Kind::Sync, Location::caller(), f)
     }
 
-    #[cold]
-    fn would_deadlock<F>(&self, closure: F) -> SyncError<F> {
-        let mut cycle = vec![Arc::clone(self.lane.label())];
-        cycle.extend(Frame::labels());
-        SyncError::WouldDeadlock { closure, cycle }
+    /// Runs `f` in line with the queue's async jobs, on the calling thread, and returns its value.
+    ///
+    /// It differs from [`exec_sync`](Self::exec_sync) on a concurrent queue only: `f` starts after every job before it has
+    /// started, and counts against the width, also against the bound that the runtime's threads put on a queue without one.
+    /// This is libdispatch's `dispatch_async_and_wait`.
+    ///
+    /// # Panics
+    ///
+    /// As [`exec_sync`](Self::exec_sync).
+    ///
+    /// ```
+    /// let queue = concourse::Queue::builder("two at a time").concurrent().width(2).build()?;
+    /// assert_eq!(queue.exec_and_wait(|| 6 * 7), 42);
+    /// # Ok::<(), concourse::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn exec_and_wait<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
+        self.lane.sync_or_panic(job::Kind::CountedSync, Location::caller(), f)
     }
 
     /// Submits `f` to run alone: after everything before it has finished, and before anything after it starts.
@@ -263,14 +316,11 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// If the thread already runs a job of this queue: the call could never return. A panic of `f` goes on in the
-    /// caller.
+    /// If the thread already runs a job of this queue, or holds one that it targets: the call could never return. A panic
+    /// of `f` goes on in the caller.
     #[track_caller]
     pub fn barrier_sync<F: FnOnce() -> R + Send, R: Send>(&self, f: F) -> R {
-        if Frame::hold_of(&self.lane).is_some() {
-            panic!("{}", self.would_deadlock(()));
-        }
-        if self.lane.is_concurrent() { self.lane.concurrent_sync(true, f) } else { self.lane.serial_sync(f) }
+        self.lane.sync_or_panic(job::Kind::SyncBarrier, Location::caller(), f)
     }
 
     /// Holds the queue: no further job starts until it has been resumed as often as suspended.
@@ -368,6 +418,14 @@ impl Runtime {
     }
 }
 
+/// What the calling thread runs, for a message.
+fn here() -> String {
+    match Frame::current() {
+        Some(lane) => format!("queue \"{}\"", lane.label()),
+        None => "no private queue".to_owned(),
+    }
+}
+
 /// Holds a queue suspended until it is dropped.
 #[derive(Debug)]
 #[must_use = "the queue is resumed when the guard is dropped"]
@@ -379,102 +437,5 @@ impl Drop for SuspendGuard {
     fn drop(&mut self) {
         // Somebody who resumed too often has taken this suspension back already.
         let _ = self.queue.resume();
-    }
-}
-
-impl Lane {
-    #[inline]
-    pub(super) fn exec_async(&self, job: Job) {
-        if self.engine.phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
-    }
-
-    #[inline]
-    fn enqueue(&self, job: Job) {
-        if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
-    }
-
-    /// Refuses a job, also behind others that still run: a job that submits its own successor would keep a drain going
-    /// for ever. Sources and lanes keep their places in line.
-    #[cold]
-    #[inline(never)]
-    fn exec_async_late(&self, job: Job) {
-        match job.shape().kind {
-            job::Kind::Token => self.enqueue(job),
-            _ => self.lose(job, Loss::Rejected),
-        }
-    }
-
-    /// A token of this lane will never run: drops what is pending.
-    fn abandon(&self) {
-        if self.is_concurrent() { self.abandon_concurrent() } else { self.abandon_serial() }
-    }
-
-    fn resume(&self) -> Result<(), SuspendError> {
-        let mut control = self.control();
-        if !self.end_suspension(&mut control)? {
-            return Ok(());
-        }
-        let hold = self.unpark(&mut control);
-        drop(control);
-        self.set_going(hold);
-        Ok(())
-    }
-
-    fn set_going(&self, hold: Option<lane::Holder<'_>>) {
-        if self.is_concurrent() {
-            self.knock();
-        } else if let Some(hold) = hold {
-            self.give(hold, Route::Lane);
-        }
-    }
-
-    /// Ends the suspension that an inactive queue is built with.
-    fn resume_last(&self) {
-        // It is there: an inactive queue has no method that resumes.
-        let _ = self.resume();
-    }
-
-    /// The last handle has gone.
-    fn close(&self) {
-        if self.control().suspends > 0 {
-            current::close(self, Self::drop_what_is_held_back);
-        }
-    }
-
-    fn drop_what_is_held_back(&self) {
-        let mut control = self.control();
-        if control.suspends == 0 {
-            return; // It finishes what it has; whoever keeps it has a reference.
-        }
-        if self.is_concurrent() {
-            // In one critical section with the look through the list: else what was held back might start in between.
-            self.end_all_suspensions(&mut control);
-            self.empty_out_readers(control, Loss::Cancelled);
-        } else {
-            let hold = self.unpark(&mut control);
-            drop(control);
-            if let Some(hold) = hold {
-                self.give(hold, Route::Lane);
-            }
-        }
-    }
-}
-
-impl Suspended for Lane {
-    fn holds_back(&self) -> Option<Arc<str>> {
-        (!self.is_idle()).then(|| Arc::clone(self.label()))
-    }
-
-    fn drop_pending(&self) {
-        if self.is_concurrent() {
-            self.empty_out_concurrent(Loss::Ended);
-        } else {
-            let mut control = self.control();
-            let hold = self.unpark(&mut control);
-            drop(control);
-            if let Some(hold) = hold {
-                self.empty_out(hold, Loss::Ended);
-            }
-        }
     }
 }

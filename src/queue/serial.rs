@@ -2,17 +2,20 @@
 //!
 //! See the folder's README for the protocol and the races.
 
+use super::control::Keeper;
 use super::lane::Acquired;
+use super::lane::Consume;
 use super::lane::Holder;
-use super::lane::Keeper;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
+use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
 use super::waiter::spin_for;
 use super::waiter::without_unwinding;
+use super::walk::Until;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
@@ -38,9 +41,9 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 /// How a drain ended.
 #[must_use]
 enum Drained<'a> {
-    /// The lane is idle, parked, or handed over: the caller owes nothing.
+    /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
-    /// The budget is used up and there is more.
+    /// The budget is used up, or a target is suspended, and there is more.
     More(Holder<'a>),
     /// The caller's own place in line has come.
     Mine(Holder<'a>),
@@ -50,7 +53,7 @@ enum Drained<'a> {
 enum Stop {
     Idle,
     Parked,
-    HandOver(WaiterPointer),
+    KeepFor(WaiterPointer),
     More,
     Mine,
 }
@@ -73,9 +76,9 @@ impl Lane {
         self.release(hold);
     }
 
-    /// Gives the lane away: to its suspension, to a waiter, or to the pool.
+    /// Gives the lane away: to its suspension, to a waiter, or to a token.
     ///
-    /// A waiter comes before the pool, and takes a scheduled lane over before it parks. So a lane with a parked waiter
+    /// A waiter comes before the token, and takes a scheduled lane over before it parks. So a lane with a parked waiter
     /// never waits for a thread of the pool, and a full pool cannot deadlock on it.
     pub(super) fn give(&self, hold: Holder<'_>, route: Route) {
         let mut control = self.control();
@@ -86,9 +89,10 @@ impl Lane {
         if let Some(waiter) = control.first_waiter()
             && !planted!("lane_give_ignores_waiters")
         {
-            let parker = hold.hand_over(waiter, &mut control);
+            let parker = hold.keep_for(waiter, &mut control);
             drop(control);
-            return parker.unpark();
+            parker.inspect(|parker| parker.unpark());
+            return;
         }
         if !hold.schedule(&mut control) {
             return; // The token of an earlier time is still on its way.
@@ -102,23 +106,23 @@ impl Lane {
     fn redeem_token(&self) -> Option<Holder<'_>> {
         let mut control = self.control();
         control.tokens = 0;
-        self.claim(&mut control)
+        self.claim(None, &mut control)
     }
 
-    /// What the pool runs.
+    /// What a token runs.
     pub(super) fn run_serial(&self) {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, BUDGET) {
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
-                Drained::More(more) if self.engine.executor().is_quiet() => hold = Some(more),
+                Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
                 Drained::Left | Drained::Mine(_) => {}
             }
         }
     }
 
-    /// What the pool does instead when it has ended.
+    /// What a token does instead when the pool has ended.
     pub(super) fn abandon_serial(&self) {
         if let Some(hold) = self.redeem_token() {
             self.empty_out(hold, Loss::Ended);
@@ -144,11 +148,11 @@ impl Lane {
             // The list went idle with the last step of the loop, or the control took the hold over: what is left of it
             // here has no duty.
             Stop::Idle | Stop::Parked => Drained::Left,
-            Stop::HandOver(waiter) => {
+            Stop::KeepFor(waiter) => {
                 let mut control = self.control();
-                let parker = hold.hand_over(waiter, &mut control);
+                let parker = hold.keep_for(waiter, &mut control);
                 drop(control);
-                parker.unpark();
+                parker.inspect(|parker| parker.unpark());
                 Drained::Left
             }
             Stop::More => Drained::More(hold),
@@ -203,7 +207,10 @@ impl Lane {
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
-                    if left.get() == 0 || me.is_none() && self.engine.phase() == Phase::Cancelling {
+                    if left.get() == 0
+                        || self.is_held_from_above()
+                        || me.is_none() && self.engine.phase() == Phase::Cancelling
+                    {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -211,7 +218,7 @@ impl Lane {
                     consumer.take().run();
                     lingered = me.is_some();
                 }
-                Kind::Sync | Kind::SyncBarrier => {
+                Kind::Sync | Kind::CountedSync | Kind::SyncBarrier => {
                     let cursor = consumer.cursor();
                     let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
                     if me == waiter && me.is_some() {
@@ -219,7 +226,7 @@ impl Lane {
                         return Stop::Mine;
                     }
                     if let Some(waiter) = waiter {
-                        return Stop::HandOver(waiter);
+                        return Stop::KeepFor(waiter);
                     }
                 }
                 Kind::Cancel => {
@@ -238,7 +245,7 @@ impl Lane {
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
     /// else to do.
     fn linger(&self, hold: &mut Holder<'_>) {
-        if cfg!(any(concourse_loom, concourse_shuttle)) || !self.engine.executor().is_quiet() {
+        if cfg!(any(concourse_loom, concourse_shuttle)) || !self.is_quiet() {
             return;
         }
         for _ in 0..4 {
@@ -273,63 +280,6 @@ impl Lane {
         false
     }
 
-    /// Drops pending jobs in place; waiters keep their slots. Returns how many were dropped since the last marker.
-    ///
-    /// Captures and hooks are user code, which may call the lane again: inside a frame it is told that the thread holds
-    /// it, or cancels in place.
-    fn walk(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
-        Frame::run(self, Mode::Exclusive, || self.walk_in_frame(hold, until, loss))
-    }
-
-    fn walk_in_frame(&self, hold: &mut Holder<'_>, until: Until, loss: Loss) -> usize {
-        let mut count = 0;
-        let mut tries = 0;
-        let mut cursor = hold.consumer().cursor();
-        loop {
-            if until == Until::NobodyWaits && !self.control().has_cancellers() {
-                return count;
-            }
-            let mut consumer = hold.consumer();
-            match consumer.peek_at(&mut cursor) {
-                Peek::Empty => return count,
-                Peek::Unwritten => {
-                    back_off(&mut tries);
-                    continue;
-                }
-                Peek::Ready(shape) => match shape.kind {
-                    Kind::Job | Kind::Barrier => {
-                        let job = consumer.remove_at(cursor);
-                        count += 1;
-                        self.lose(job, loss);
-                    }
-                    Kind::Cancel if until != Until::EndBetweenMarkers => {
-                        let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
-                        drop(consumer.remove_at(cursor));
-                        if until == Until::Marker(waiter) {
-                            return count;
-                        }
-                        if let Some(waiter) = waiter {
-                            self.complete_now(waiter, std::mem::take(&mut count));
-                        }
-                    }
-                    Kind::Token if loss == Loss::Ended => {
-                        let token = consumer.remove_at(cursor);
-                        self.engine.give_up(self.label(), token);
-                    }
-                    Kind::Cancel | Kind::Sync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
-                },
-            }
-            hold.consumer().advance(&mut cursor);
-        }
-    }
-
-    fn complete_now(&self, canceller: WaiterPointer, count: usize) {
-        let mut control = self.control();
-        let parker = self.complete(canceller, count, &mut control);
-        drop(control);
-        parker.unpark();
-    }
-
     /// Drops everything that is pending, and leaves. Waiters get their turn.
     pub(super) fn empty_out(&self, hold: Holder<'_>, loss: Loss) {
         let mut next = Some(hold);
@@ -352,7 +302,27 @@ impl Lane {
 
     /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
     #[inline]
-    pub(super) fn serial_sync<R>(&self, f: impl FnOnce() -> R) -> R {
+    pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+        match self.target() {
+            None => self.serial_sync_at_root(site, f),
+            Some(target) => self.serial_sync_below(target, site, f),
+        }
+    }
+
+    #[inline]
+    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+        yield_point();
+        let hold =
+            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
+                Some(Acquired::Free(hold)) => hold,
+                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
+                None => without_unwinding(|| self.stand_in_line(None)),
+            };
+        self.run_body(hold, site, f)
+    }
+
+    #[inline]
+    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
         struct Release<'a>(Option<Holder<'a>>);
         impl Drop for Release<'_> {
             #[inline]
@@ -362,46 +332,94 @@ impl Lane {
                 }
             }
         }
-        yield_point();
-        let hold =
-            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(hold)) => hold,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-                None => without_unwinding(|| self.stand_in_line(None)),
-            };
         let _release = Release(Some(hold));
-        Frame::run(self, Mode::Exclusive, f)
+        Frame::run_body(self, Mode::Exclusive, site, f)
     }
 
     /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
     #[cold]
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
         let waiter = Waiter::new();
-        let me = waiter.pointer();
-        let reason = Reason::Sync { queue: Arc::clone(self.label()), held: Frame::labels() };
-        let edge = self.push(Job::marker(Kind::Sync, me.to_word()));
-        let mut holder = hold.or(edge);
+        let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
+        let mut hold = hold.or(edge);
         loop {
-            if let Some(hold) = holder.take()
-                && let Drained::Mine(hold) = self.drain(hold, Some(me), u32::MAX)
-            {
-                return hold;
+            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter.pointer())) {
+                return mine;
             }
-            let mut control = self.control();
-            holder = self.handed_over(waiter.turn());
-            if holder.is_some() {
-                waiter.rejoin(&mut control);
-            } else {
-                holder = if planted!("lane_no_claim") { None } else { self.claim(&mut control) };
-                match holder {
-                    Some(_) => control.unlink(me),
-                    None => control.link(me),
+            hold = self.claim_or_wait(&waiter);
+        }
+    }
+
+    /// As `serial_sync`, on a lane with a target: the thread stands in the target's line first, and looks for its turn
+    /// here when it has the right to run what the target runs. It waits here without any right.
+    fn serial_sync_below<R>(&self, target: &Self, site: Site, f: impl FnOnce() -> R) -> R {
+        let waiter = Waiter::new();
+        let me = waiter.pointer();
+        let mut is_in_line = false;
+        let mut body = Some(f);
+        let mut value = None;
+        loop {
+            target.sync_for_child(site, &mut || {
+                let mine = if is_in_line {
+                    let hold = self.claim(Some(me), &mut self.control());
+                    without_unwinding(|| hold.and_then(|hold| self.drain_up_to(hold, me)))
+                } else {
+                    match self.acquire() {
+                        Some(Acquired::Free(hold)) => Some(hold),
+                        other => without_unwinding(|| {
+                            is_in_line = true;
+                            let edge = self.push(Job::marker(Kind::Sync, me.to_word()));
+                            let held = other.map(Acquired::into_hold).or(edge);
+                            let hold = held.or_else(|| self.claim(Some(me), &mut self.control()));
+                            hold.and_then(|hold| self.drain_up_to(hold, me))
+                        }),
+                    }
+                };
+                if let Some(hold) = mine
+                    && let Some(f) = body.take()
+                {
+                    value = Some(self.run_body(hold, site, f));
                 }
+            });
+            if let Some(value) = value {
+                return value;
             }
+            without_unwinding(|| self.wait_until_due(&waiter));
+        }
+    }
+
+    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
+    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: WaiterPointer) -> Option<Holder<'a>> {
+        match self.drain(hold, Some(me), u32::MAX) {
+            Drained::Mine(hold) => return Some(hold),
+            Drained::More(more) => self.give(more, Route::Lane),
+            Drained::Left => {}
+        }
+        None
+    }
+
+    /// Takes the lane if nobody else is about to; else waits until there is reason to look again.
+    fn claim_or_wait(&self, waiter: &Waiter) -> Option<Holder<'_>> {
+        let mut control = self.control();
+        waiter.rejoin(&mut control);
+        let hold = self.claim(Some(waiter.pointer()), &mut control);
+        if hold.is_none() {
+            control.link(waiter.pointer());
             drop(control);
-            if holder.is_none() {
-                waiter.wait(&reason);
-            }
+            waiter.wait(&self.reason_to_wait());
+        }
+        hold
+    }
+
+    /// Waits until the lane could be claimed.
+    fn wait_until_due(&self, waiter: &Waiter) {
+        let mut control = self.control();
+        waiter.rejoin(&mut control);
+        let is_due = [Keeper::Scheduled, Keeper::Due(waiter.pointer())].contains(&control.keeper);
+        if !is_due || planted!("chain_waits_blindly") {
+            control.link(waiter.pointer());
+            drop(control);
+            waiter.wait(&self.reason_to_wait());
         }
     }
 
@@ -418,50 +436,36 @@ impl Lane {
         let waiter = Waiter::new();
         let me = waiter.pointer();
         let edge = self.push(Job::marker(Kind::Cancel, me.to_word()));
-        let hold = {
+        let mut control = self.control();
+        if waiter.turn() == Turn::Done {
+            drop(control);
+            // The edge may come late, when somebody else has already served the marker.
+            edge.into_iter().for_each(|hold| self.release(hold));
+            return waiter.count();
+        }
+        let mut hold = edge.or_else(|| self.claim_for_a_walk(&mut control));
+        if hold.is_none() {
+            self.register_canceller(&mut control, me);
+        }
+        drop(control);
+        while hold.is_none() {
+            waiter.wait(&Reason::Cancel(Arc::clone(self.label())));
             let mut control = self.control();
             if waiter.turn() == Turn::Done {
-                drop(control);
-                // The edge may come late, when somebody else has already served the marker.
-                if let Some(hold) = edge {
-                    self.release(hold);
-                }
                 return waiter.count();
             }
-            let hold = edge.or_else(|| self.claim(&mut control)).or_else(|| self.unpark(&mut control));
-            if hold.is_none() {
-                self.register_canceller(&mut control, me);
-            }
-            hold
-        };
-        let Some(mut hold) = hold.or_else(|| self.wait_for_cancellation(&waiter)) else { return waiter.count() };
-        let count = self.walk(&mut hold, Until::Marker(Some(me)), Loss::Cancelled);
-        self.release(hold);
-        count
-    }
-
-    /// Waits until a drain has served a registered canceller, or has handed the lane to it.
-    fn wait_for_cancellation(&self, waiter: &Waiter) -> Option<Holder<'_>> {
-        waiter.wait(&Reason::Cancel(Arc::clone(self.label())));
-        let mut control = self.control();
-        let hold = self.handed_over(waiter.turn());
-        if hold.is_some() {
-            self.deregister_canceller(&mut control, waiter.pointer());
             waiter.rejoin(&mut control);
+            hold = self.claim_for_a_walk(&mut control);
+            if hold.is_some() {
+                self.deregister_canceller(&mut control, me);
+            } else {
+                control.link(me); // Another canceller has come first.
+            }
         }
-        hold
+        if let Some(mut hold) = hold {
+            self.walk(&mut hold, Until::Marker(me), Loss::Cancelled);
+            self.release(hold);
+        }
+        waiter.count()
     }
-}
-
-/// How far a walk goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// To the last job that is there.
-    End,
-    /// As `End`, but the markers stay for the drain or the walk that the thread has further up its stack.
-    EndBetweenMarkers,
-    /// To this canceller's marker.
-    Marker(Option<WaiterPointer>),
-    /// Until every registered canceller has been told.
-    NobodyWaits,
 }

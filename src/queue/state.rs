@@ -44,6 +44,12 @@ impl Gate {
         self.0.load(Ordering::Relaxed) != 0
     }
 
+    /// True if the lane is suspended. For whoever runs below it, under the same rule as `is_shut`.
+    #[inline]
+    pub(super) fn is_suspended(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Flag::Suspended as u32 != 0 // As in `is_shut`.
+    }
+
     /// Sets or clears a flag. The control is locked.
     pub(super) fn set(&self, flag: Flag, on: bool) {
         // Relaxed: the control's lock orders what stands behind the flag.
@@ -55,17 +61,15 @@ impl Gate {
     }
 }
 
-/// What a waiter is told. `Wait` and one of the others at a time; `Drain` and `Help` may come several times, `Go` or
-/// `Done` is the last.
+/// What a waiter is told. `Wait` and one of the others at a time; `Come` may be told several times, `Go` or `Done` is the
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Turn {
     /// Not yet.
     Wait,
-    /// You hold the lane now: run what is ahead of you.
-    Drain,
-    /// You may run a job that is ahead of you.
-    Help,
+    /// Look again: the lane is kept for you, or a job that is ahead of you may start.
+    Come,
     /// It is your turn.
     Go,
     /// What you waited for has been done.
@@ -88,9 +92,8 @@ impl Told {
         // Acquire, E4: what the teller did before. (A waiter that looks under the control's lock has that order as well.)
         match self.turn.load(Ordering::Acquire) {
             0 => Turn::Wait,
-            1 => Turn::Drain,
-            2 => Turn::Help,
-            3 => Turn::Go,
+            1 => Turn::Come,
+            2 => Turn::Go,
             _ => Turn::Done,
         }
     }
@@ -188,13 +191,14 @@ mod tests {
                 assert!(gate.is_shut());
                 gate.set(flag, false);
                 assert_eq!(gate.is_shut(), before & other as u32 != 0);
+                assert_eq!(gate.is_suspended(), before & other as u32 & Flag::Suspended as u32 != 0);
             }
         }
     }
 
     #[test]
     fn a_waiter_hears_what_it_is_told_until_it_waits_again() {
-        for turn in [Turn::Wait, Turn::Drain, Turn::Help, Turn::Go, Turn::Done] {
+        for turn in [Turn::Wait, Turn::Come, Turn::Go, Turn::Done] {
             let told = Told::new();
             assert_eq!((told.turn(), told.count()), (Turn::Wait, 0));
             told.tell(turn, 7);

@@ -3,12 +3,12 @@
 //!
 //! A waiter is reached by pointer, from its slot in the list and from the lane's control. Three rules keep the pointer
 //! good. Its state changes only under the control of the lane it stands at. Whoever stores a state that lets the thread
-//! go (`Drain`, `Help`, `Go`, `Done`) has cloned the parker before, and does not touch the waiter after. And between the
+//! go (`Come`, `Go`, `Done`) has cloned the parker before, and does not touch the waiter after. And between the
 //! push of its slot and the end of its wait nothing on the waiting thread may unwind; a guard turns that into an abort.
 #![allow(unsafe_code, reason = "waiters and frames live on their thread's stack and are reached by pointer")]
 
+use super::control::Control;
 use super::current;
-use super::lane::Control;
 use super::lane::Lane;
 use super::state::Told;
 pub(super) use super::state::Turn;
@@ -19,6 +19,7 @@ use crate::sync::park_while;
 use crate::sync::parker;
 use crate::sync::runs_beside_others;
 use crate::sync::spin_loop;
+use std::panic::Location;
 use std::ptr;
 use std::ptr::NonNull;
 
@@ -130,18 +131,34 @@ pub(super) enum Mode {
     Walking,
 }
 
+/// Where a sync call was made.
+pub(super) type Site = &'static Location<'static>;
+
 /// One lane that the thread runs jobs of; frames nest.
 #[derive(Debug)]
 pub(super) struct Frame {
     lane: *const Lane,
     mode: Mode,
+    /// `None` if the thread runs the lane's own jobs, which belong to nobody further down the stack.
+    site: Option<Site>,
     outer: *const Frame,
 }
 
 impl Frame {
-    /// Runs `f` with `lane` as the thread's current one.
+    /// Runs `f`, which runs or drops jobs of the lane, with `lane` as the thread's current one.
     #[inline]
     pub(super) fn run<R>(lane: &Lane, mode: Mode, f: impl FnOnce() -> R) -> R {
+        Self::enter(lane, mode, None, f)
+    }
+
+    /// Runs the body of a sync call with `lane` as the thread's current one.
+    #[inline]
+    pub(super) fn run_body<R>(lane: &Lane, mode: Mode, site: Site, f: impl FnOnce() -> R) -> R {
+        Self::enter(lane, mode, Some(site), f)
+    }
+
+    #[inline]
+    fn enter<R>(lane: &Lane, mode: Mode, site: Option<Site>, f: impl FnOnce() -> R) -> R {
         struct Restore(*const Frame);
         impl Drop for Restore {
             #[inline]
@@ -149,7 +166,7 @@ impl Frame {
                 current::replace_top(self.0);
             }
         }
-        let frame = Frame { lane, mode, outer: current::top() };
+        let frame = Frame { lane, mode, site, outer: current::top() };
         let _restore = Restore(current::replace_top(ptr::from_ref(&frame)));
         f()
     }
@@ -184,15 +201,43 @@ impl Frame {
         Self::all().any(|frame| ptr::eq(frame.lane, lane) && frame.mode == Mode::Walking)
     }
 
-    /// The labels of the lanes that the thread holds, newest first.
-    pub(super) fn labels() -> Vec<Arc<str>> {
+    /// True if a sync call onto `lane` from this thread could never return: the thread holds the lane, or one that it
+    /// targets, in a way that excludes the call.
+    #[inline]
+    pub(super) fn forbids(lane: &Lane, exclusive: bool) -> bool {
+        !current::top().is_null() && Self::forbids_one_of(lane, exclusive)
+    }
+
+    fn forbids_one_of(lane: &Lane, exclusive: bool) -> bool {
+        // What the thread shares, it may share again, with all that is above it.
+        let held = lane.chain().find_map(|above| Some((above, Self::hold_of(above)?)));
+        held.is_some_and(|(above, mode)| mode != Mode::Shared || exclusive && ptr::eq(above, lane))
+    }
+
+    /// The labels of the lanes that the thread holds and the sync calls by which it came to them, newest first.
+    pub(super) fn held() -> Vec<(Arc<str>, Option<Site>)> {
         // SAFETY: whoever runs a lane's jobs keeps the lane alive.
-        Self::all().map(|frame| Arc::clone(unsafe { (*frame.lane).label() })).collect()
+        Self::all().map(|frame| (Arc::clone(unsafe { (*frame.lane).label() }), frame.site)).collect()
+    }
+
+    /// True if what the thread runs belongs to `lane`: it is the newest lane, a target of it, or the one from which a
+    /// sync call came here.
+    pub(super) fn is_within(lane: &Lane) -> bool {
+        for frame in Self::all() {
+            // SAFETY: as in `held`.
+            if unsafe { &*frame.lane }.chain().any(|above| ptr::eq(above, lane)) {
+                return true;
+            }
+            if frame.site.is_none() {
+                return false;
+            }
+        }
+        false
     }
 
     /// The newest lane.
     pub(super) fn current() -> Option<Arc<Lane>> {
-        // SAFETY: as in `labels`.
+        // SAFETY: as in `held`.
         Self::all().next().map(|frame| unsafe { (*frame.lane).to_arc() })
     }
 }

@@ -86,7 +86,7 @@ pub struct Deadlock {
 pub struct BlockedThread {
     /// The thread's name; the program itself is called "program".
     pub name: String,
-    /// What it waits for.
+    /// What it waits for, in words.
     pub reason: String,
     /// The labels of the queues that it holds, newest first, if it waits in a sync call.
     pub holds: Vec<String>,
@@ -95,11 +95,8 @@ pub struct BlockedThread {
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "deadlock: {} threads wait for ever, and {} jobs are queued", self.waiting.len(), self.queued)?;
-        for BlockedThread { name, reason, holds } in &self.waiting {
-            write!(f, "\n  {name} waits for {reason}")?;
-            if !holds.is_empty() {
-                write!(f, ", and holds \"{}\"", holds.join("\", \""))?;
-            }
+        for thread in &self.waiting {
+            write!(f, "\n  {} waits for {}", thread.name, thread.reason)?;
         }
         if !self.cycle.is_empty() {
             write!(f, "\n  the cycle: \"{}\"", self.cycle.join("\" -> \""))?;

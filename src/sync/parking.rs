@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(crate) enum Reason {
     /// A sync call.
     Sync {
-        /// The label of the queue that it waits for.
+        /// The label of the queue where it stands in line.
         queue: Arc<str>,
         /// The labels of the queues that the waiting thread holds, newest first.
         held: Vec<Arc<str>>,
@@ -35,7 +35,13 @@ pub(crate) enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sync { queue, .. } => write!(f, "its turn on queue \"{queue}\""),
+            Self::Sync { queue, held } => {
+                write!(f, "its turn on queue \"{queue}\"")?;
+                if !held.is_empty() {
+                    write!(f, " (it holds {})", held.join(", "))?;
+                }
+                Ok(())
+            }
             Self::Cancel(label) => write!(f, "a running job of queue \"{label}\" that it cancels the rest of"),
             Self::Semaphore => f.write_str("a semaphore's permit"),
             Self::Group => f.write_str("a group's last member"),

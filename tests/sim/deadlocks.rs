@@ -22,8 +22,8 @@ fn a_cycle_of_sync_calls_is_named() {
     cycle.sort();
     assert_eq!(cycle, ["a", "b"]);
     let text = found.to_string();
-    assert!(text.contains("waits for its turn on queue \"a\", and holds \"b\""), "{text}");
-    assert!(text.contains("waits for its turn on queue \"b\", and holds \"a\""), "{text}");
+    assert!(text.contains("waits for its turn on queue \"a\" (it holds b)"), "{text}");
+    assert!(text.contains("waits for its turn on queue \"b\" (it holds a)"), "{text}");
     assert!(text.contains("program waits for a group's last member"), "{text}");
     assert_eq!(found.waiting.len(), 3, "{text}");
     let again = Sim::seeded(seed).run(crossing).unwrap_err();

@@ -1,12 +1,12 @@
 //! How timers end, and what is left of them: nothing.
 
-use crate::GENEROUS;
-use crate::HOUR;
-use crate::finish;
 use crate::let_time_pass;
-use crate::millis;
-use crate::runtime;
-use crate::wait_until;
+use crate::timed::GENEROUS;
+use crate::timed::HOUR;
+use crate::timed::finish;
+use crate::timed::millis;
+use crate::timed::runtime;
+use crate::timed::wait_until;
 use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::Source;

@@ -1,14 +1,14 @@
 //! What schedules do to timers that run.
 
-use crate::GENEROUS;
-use crate::HOUR;
-use crate::Record;
-use crate::finish;
 use crate::let_time_pass;
-use crate::millis;
-use crate::now;
-use crate::runtime;
-use crate::wait_until;
+use crate::timed::GENEROUS;
+use crate::timed::HOUR;
+use crate::timed::Record;
+use crate::timed::finish;
+use crate::timed::millis;
+use crate::timed::now;
+use crate::timed::runtime;
+use crate::timed::wait_until;
 use concourse::Clock;
 use concourse::Deadline;
 use concourse::Dispatch;

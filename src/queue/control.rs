@@ -1,0 +1,85 @@
+//! Everything about a lane that is not a push, a drain step or a sync in place: a plain state machine under one lock.
+
+use super::waiter::WaiterPointer;
+use crate::engine::Loss;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+
+/// Who is responsible for a serial lane that is not idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    /// A thread with a [`Holder`](super::lane::Holder); also while the lane is idle.
+    Thread,
+    /// The token in the pool or in the target's line, or whoever claims the lane first.
+    Scheduled,
+    /// This waiter, which is awake and on its way.
+    Due(WaiterPointer),
+    /// Nobody until the lane is resumed.
+    Parked,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) suspends: u32,
+    pub(super) keeper: Keeper,
+    /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
+    pub(super) tokens: usize,
+    waiters: VecDeque<WaiterPointer>,
+    /// Threads that wait for a running drain to drop what is pending. Each stands in line too.
+    pub(super) cancellers: Vec<WaiterPointer>,
+    // The rest is the monitor of a concurrent lane.
+    pub(super) width: usize,
+    /// Sync calls count against the width too.
+    pub(super) bounded: bool,
+    pub(super) running: usize,
+    pub(super) exclusive: bool,
+    /// A thread looks through the list without the lock: nothing starts meanwhile.
+    pub(super) walking: bool,
+    /// It must go on to the end of the list, for another thread that was to drop everything.
+    pub(super) sweep: Option<Loss>,
+}
+
+impl Control {
+    /// For an idle lane. Without a width it is as wide as the runtime, and sync calls do not count.
+    pub(super) fn new(width: Option<NonZeroUsize>, max_threads: usize) -> Self {
+        Self {
+            suspends: 0,
+            keeper: Keeper::Thread,
+            tokens: 0,
+            waiters: VecDeque::new(),
+            cancellers: Vec::new(),
+            width: width.map_or(max_threads, NonZeroUsize::get),
+            bounded: width.is_some(),
+            running: 0,
+            exclusive: false,
+            walking: false,
+            sweep: None,
+        }
+    }
+
+    /// Puts a waiter in line, once.
+    pub(super) fn link(&mut self, waiter: WaiterPointer) {
+        if !self.waiters.contains(&waiter) {
+            self.waiters.push_back(waiter);
+        }
+    }
+
+    /// True if the waiter was in line.
+    pub(super) fn unlink(&mut self, waiter: WaiterPointer) -> bool {
+        let place = self.waiters.iter().position(|other| *other == waiter);
+        place.is_some_and(|place| self.waiters.remove(place).is_some())
+    }
+
+    pub(super) fn has_cancellers(&self) -> bool {
+        !self.cancellers.is_empty()
+    }
+
+    pub(super) fn first_canceller(&self) -> Option<WaiterPointer> {
+        self.cancellers.first().copied()
+    }
+
+    pub(super) fn first_waiter(&self) -> Option<WaiterPointer> {
+        self.waiters.front().copied()
+    }
+}

@@ -1,0 +1,46 @@
+//! The token: a lane's drain, on its way through its target's line or the pool.
+
+use super::lane::Lane;
+use crate::engine::Phase;
+use crate::job::Job;
+use crate::job::Route;
+use crate::sync::Arc;
+
+impl Lane {
+    /// Sends a drain job to the target or the pool.
+    pub(super) fn submit_token(&self, route: Route) {
+        let token = Token(Some(self.to_arc()));
+        let job = Job::token(move || token.run());
+        match self.target() {
+            Some(target) => target.enqueue(job),
+            // After the end of the pool the job comes back, and its drop sees to the lane.
+            None => drop(self.engine.executor().submit(job, route, self.qos())),
+        }
+    }
+}
+
+/// A lane's drain. A pool that has ended drops it unrun: if what was accepted is to run, it
+/// runs here then, on the thread that leaves the lane last; else it is dropped.
+struct Token(Option<Arc<Lane>>);
+
+impl Token {
+    fn run(mut self) {
+        self.redeem();
+    }
+
+    fn redeem(&mut self) {
+        if let Some(lane) = self.0.take() {
+            match lane.engine.phase() {
+                Phase::Cancelling => lane.abandon(),
+                Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),
+                Phase::Open | Phase::Draining => lane.run_serial(),
+            }
+        }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.redeem();
+    }
+}
