@@ -215,6 +215,89 @@ fn a_caller_that_leaves_lets_the_next_job_in() {
     hold(window);
 }
 
+/// Jobs and callers of two queues that share a target, which is suspended for a while.
+pub(super) fn family(runtime: &Runtime) {
+    let (parent, group, bell) = (runtime.serial("parent"), Group::new(), Event::new());
+    let inside = Arc::new(AtomicUsize::new(0));
+    let guard = parent.suspend_guard().unwrap();
+    let children = [runtime.queue("elder"), runtime.queue("younger").concurrent()];
+    let children = children.map(|child| child.target(&parent).build().unwrap());
+    for child in children.iter().chain(&children).cloned() {
+        let (bell, inside, member) = (bell.clone(), Arc::clone(&inside), group.enter());
+        group.exec_async(&runtime.global(Qos::Default), move || {
+            let play = move |inside: &AtomicUsize, bell: &Event| {
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one at a time in the whole family");
+                bell.set(); // Others may come meanwhile.
+                inside.fetch_sub(1, Ordering::SeqCst);
+            };
+            let (later, ring) = (Arc::clone(&inside), bell.clone());
+            child.exec_async(move || {
+                play(&later, &ring);
+                drop(member);
+            });
+            child.exec_sync(|| play(&inside, &bell));
+        });
+    }
+    drop(guard);
+    parent.exec_sync(|| assert_eq!(inside.load(Ordering::SeqCst), 0));
+    group.wait();
+}
+
+#[test]
+fn a_family_of_queues_runs_one_job_at_a_time() {
+    hold(family);
+}
+
+/// Callers of a serial queue whose target lets all of them in at the same time.
+pub(super) fn counter_in_a_hall(runtime: &Runtime) {
+    let (hall, group, bell) = (runtime.concurrent("hall"), Group::new(), Event::new());
+    let counter = runtime.queue("counter").target(&hall).build().unwrap();
+    let inside = Arc::new(AtomicUsize::new(0));
+    for _ in 0..3 {
+        let (counter, bell, inside) = (counter.clone(), bell.clone(), Arc::clone(&inside));
+        group.exec_async(&runtime.global(Qos::Default), move || {
+            counter.exec_sync(|| {
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                bell.set(); // Others may come meanwhile.
+                inside.fetch_sub(1, Ordering::SeqCst);
+            });
+        });
+    }
+    group.wait();
+}
+
+#[test]
+fn a_caller_who_waits_below_a_target_is_told_to_come() {
+    hold(counter_in_a_hall);
+}
+
+/// A queue whose target is suspended while its jobs run.
+pub(super) fn siesta(runtime: &Runtime) {
+    let (parent, group, bell) = (runtime.serial("parent"), Group::new(), Event::new());
+    let child = runtime.queue("child").target(&parent).build().unwrap();
+    let started = Arc::new(AtomicUsize::new(0));
+    for _ in 0..4 {
+        let (bell, started) = (bell.clone(), Arc::clone(&started));
+        group.exec_async(&child, move || {
+            started.fetch_add(1, Ordering::SeqCst);
+            bell.set(); // The suspension may come meanwhile.
+        });
+    }
+    bell.wait();
+    let guard = parent.suspend_guard().unwrap();
+    let before = started.load(Ordering::SeqCst);
+    // As long as whoever can go on does so.
+    assert!(Semaphore::new(0).wait_timeout(20 * MS).is_err());
+    assert!(started.load(Ordering::SeqCst) <= before + 1, "only one that was chosen already");
+    drop(guard);
+    group.wait();
+}
+
+#[test]
+fn a_suspended_target_holds_what_is_below_it() {
+    hold(siesta);
+}
+
 /// A reader that comes after a writer, on a queue whose readers may overtake each other.
 pub(super) fn record(runtime: &Runtime) {
     let (book, bell, page) = (runtime.concurrent("book"), Event::new(), Arc::new(AtomicUsize::new(0)));
