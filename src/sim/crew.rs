@@ -23,7 +23,6 @@ use crate::sync::Arc;
 use crate::sync::Reason;
 use crate::sync::park_while;
 use crate::sync::parker;
-use std::mem;
 use std::time::Instant;
 
 /// What the workers of a simulation have in common.
@@ -140,19 +139,18 @@ impl Executor for Crew {
         if schedule.jobs.stopped {
             return Err(job);
         }
-        let Some(number) = schedule.calling_actor() else {
-            drop(schedule);
-            // Dropping a lane's drain would run it here.
-            mem::forget(job);
-            panic!(
-                "a thread that is not part of the simulation has used it; use queues instead of threads of your own"
-            );
-        };
         schedule.jobs.push(job);
         if let Some(crew) = schedule.jobs.crew.upgrade() {
             crew.reinforce(&mut schedule);
         }
+        let caller = schedule.calling_actor();
         drop(schedule);
+        let Some(number) = caller else {
+            // What is accepted runs all the same, but not at a time that the seed decides.
+            panic!(
+                "a thread that is not part of the simulation has used it; use queues instead of threads of your own"
+            );
+        };
         self.stage.step(number, Moment::Submission, Stance::Ready);
         Ok(())
     }

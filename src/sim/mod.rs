@@ -180,15 +180,19 @@ impl Sim {
             Ok(runtime) => runtime,
             Err(error) => return (failed(Cause::Runtime(error)), Trace::default()),
         };
+        // A thread that the system refuses leaves the runtime here, where it can be dropped without a lock.
+        let runtime = Arc::new(Mutex::new(Some(runtime)));
         let result: Arc<Mutex<Option<Result<T, Panic>>>> = Arc::new(Mutex::new(None));
-        let place = Arc::clone(&result);
+        let (of_program, place) = (Arc::clone(&runtime), Arc::clone(&result));
         stage.start(&mut stage.schedule(), Role::Program, "program".into(), move |_| {
-            let outcome = job::contain(|| program(&runtime));
+            let runtime = of_program.lock().take();
+            let outcome = runtime.as_ref().map(|runtime| job::contain(|| program(runtime)));
             drop(runtime);
-            *place.lock() = Some(outcome);
+            *place.lock() = outcome;
         });
         let (ending, trace) = stage.wait_for_end();
-        let result = match (ending, result.lock().take()) {
+        let result = result.lock().take();
+        let result = match (ending, result) {
             (Ending::Complete, Some(Ok(value))) => Ok(value),
             (Ending::Deadlock(deadlock), _) => failed(Cause::Deadlock(deadlock)),
             (Ending::TooManySteps, _) => failed(Cause::TooManySteps { steps: trace.steps.len() }),

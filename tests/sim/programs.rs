@@ -222,8 +222,8 @@ pub(super) fn family(runtime: &Runtime) {
     let guard = parent.suspend_guard().unwrap();
     let children = [runtime.queue("elder"), runtime.queue("younger").concurrent()];
     let children = children.map(|child| child.target(&parent).build().unwrap());
-    for child in children.iter().chain(&children).cloned() {
-        let (bell, inside, member) = (bell.clone(), Arc::clone(&inside), group.enter());
+    for child in children.iter().chain(&children) {
+        let (child, bell, inside, member) = (child.clone(), bell.clone(), Arc::clone(&inside), group.enter());
         group.exec_async(&runtime.global(Qos::Default), move || {
             let play = move |inside: &AtomicUsize, bell: &Event| {
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one at a time in the whole family");
