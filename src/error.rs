@@ -65,6 +65,8 @@ errors! {
         TimedOut { /** How long it was waited. */ after: Duration } => "timed out after {after:?}",
         /// Whoever had promised the value is gone without having given it.
         Abandoned => "the other side was dropped without giving a value",
+        /// The thread waits for what it is doing itself.
+        WouldDeadlock => "a thread waits for the work item that it is running itself, which would never return; wait on another thread, or use `notify`",
     }
 
     /// Why a runtime was not built.
@@ -81,14 +83,25 @@ errors! {
             /** The number asked for. */ max_threads: usize,
             /** The most that can be counted. */ limit: usize
         } => "max_threads ({max_threads}) is too many; a runtime counts at most {limit}",
+        /// This process was forked from one that had a runtime.
+        Forked => "this process was forked from one that had a runtime, and can have none; start a program with `exec`",
         /// The thread name contains a NUL byte.
         BadThreadName => "the name contains a NUL byte, which no thread's name can; leave it out",
+        /// `nice_levels` was asked for, and a thread of this process cannot go back to a lower nice value.
+        NiceLevels { /** The operating system's error number. */ errno: i32 } =>
+            "a thread cannot lower its nice value again (os error {errno}); raise RLIMIT_NICE to 20 less the nice value, grant CAP_SYS_NICE, or leave `nice_levels` out",
     }
 
     /// Why a group could not be left.
     GroupError {
         /// `leave_raw` without an `enter_raw`.
         UnbalancedLeave => "the group was left more often than it was entered; leave once for each `enter_raw`, or use the guard of `enter`",
+    }
+
+    /// Why a work item was not submitted.
+    WorkItemError {
+        /// It has been submitted before.
+        AlreadySubmitted => "the work item has been submitted before; make a new one for each submission",
     }
 
     /// Why a timer could not be armed or a deadline not be met.
@@ -110,26 +123,35 @@ errors! {
 pub enum SubmitError<F> {
     /// The runtime has been shut down.
     ShutDown(F),
+    /// This process was forked, and the runtime's threads are the parent's.
+    Forked(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was not accepted.
     pub fn into_inner(self) -> F {
         match self {
-            Self::ShutDown(f) => f,
+            Self::ShutDown(f) | Self::Forked(f) => f,
         }
     }
 }
 
 impl<F> fmt::Debug for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShutDown(..)")
+        f.write_str(match self {
+            Self::ShutDown(_) => "ShutDown(..)",
+            Self::Forked(_) => "Forked(..)",
+        })
     }
 }
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime has been shut down; the closure was not accepted and comes back with `into_inner`")
+        f.write_str(match self {
+            Self::ShutDown(_) => "the runtime has been shut down",
+            Self::Forked(_) => "this process was forked, and the runtime's threads are the parent's",
+        })?;
+        f.write_str("; the closure was not accepted and comes back with `into_inner`")
     }
 }
 
@@ -165,13 +187,20 @@ pub enum SyncError<F> {
         /// The call first, then what the thread holds, newest first.
         cycle: Vec<HeldQueue>,
     },
+    /// This process was forked, and the call would wait for threads of the parent.
+    Forked {
+        /// The closure that did not run.
+        closure: F,
+        /// The label of the queue.
+        label: Arc<str>,
+    },
 }
 
 impl<F> SyncError<F> {
     /// The closure that did not run.
     pub fn into_inner(self) -> F {
         match self {
-            Self::WouldDeadlock { closure, .. } => closure,
+            Self::WouldDeadlock { closure, .. } | Self::Forked { closure, .. } => closure,
         }
     }
 
@@ -184,24 +213,36 @@ impl<F> SyncError<F> {
 
 impl<F> fmt::Debug for SyncError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::WouldDeadlock { cycle, .. } = self;
-        f.debug_struct("WouldDeadlock").field("cycle", cycle).finish_non_exhaustive()
+        match self {
+            Self::WouldDeadlock { cycle, .. } => {
+                f.debug_struct("WouldDeadlock").field("cycle", cycle).finish_non_exhaustive()
+            }
+            Self::Forked { label, .. } => f.debug_struct("Forked").field("label", label).finish_non_exhaustive(),
+        }
     }
 }
 
 impl<F> fmt::Display for SyncError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::WouldDeadlock { cycle, .. } = self;
-        let [call, held @ ..] = cycle.as_slice() else { return Ok(()) };
-        write!(f, "a sync call onto queue \"{}\"", call.label)?;
-        if let Some(site) = call.site {
-            write!(f, " at {site}")?;
+        match self {
+            Self::WouldDeadlock { cycle, .. } => {
+                let [call, held @ ..] = cycle.as_slice() else { return Ok(()) };
+                write!(f, "a sync call onto queue \"{}\"", call.label)?;
+                if let Some(site) = call.site {
+                    write!(f, " at {site}")?;
+                }
+                f.write_str(" would never return: this thread holds the queue, or one that it targets")?;
+                for (place, queue) in held.iter().enumerate() {
+                    write!(f, "{} {queue}", if place == 0 { "; it holds, newest first:" } else { "," })?;
+                }
+                f.write_str("; call the closure directly, or submit it with `exec_async`")
+            }
+            Self::Forked { label, .. } => write!(
+                f,
+                "queue \"{label}\" was busy or suspended when this process was forked, and a sync call would wait for \
+                 threads of the parent; call the closure directly, or do it in the parent"
+            ),
         }
-        f.write_str(" would never return: this thread holds the queue, or one that it targets")?;
-        for (place, queue) in held.iter().enumerate() {
-            write!(f, "{} {queue}", if place == 0 { "; it holds, newest first:" } else { "," })?;
-        }
-        f.write_str("; call the closure directly, or submit it with `exec_async`")
     }
 }
 

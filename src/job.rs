@@ -23,16 +23,28 @@ pub(crate) enum Kind {
     Barrier,
     /// Run a lane that targets this one. Cancelling this lane leaves it in place.
     Token,
-    /// A thread waits here for its turn; the first word is its waiter.
+    /// A thread waits here for its turn; the first word is its waiter, or the job is the body that it has lent.
     Sync,
     /// As `Sync`, and it counts like an async job.
     CountedSync,
-    /// A thread waits here for its turn alone; the first word is its waiter.
+    /// As `Sync`, for its turn alone.
     SyncBarrier,
     /// Everything before this has been served; the first word is a waiter.
     Cancel,
     /// A served slot that could not be taken out of the middle.
     Noop,
+}
+
+impl Kind {
+    /// True if a thread waits for this.
+    pub(crate) fn is_sync(self) -> bool {
+        matches!(self, Self::Sync | Self::CountedSync | Self::SyncBarrier)
+    }
+
+    /// True if this runs alone on a concurrent lane.
+    pub(crate) fn is_barrier(self) -> bool {
+        matches!(self, Self::Barrier | Self::SyncBarrier)
+    }
 }
 
 /// Three words of a closure's captures, or a pointer to them.
@@ -72,6 +84,9 @@ impl<F: FnOnce() + Send> Shapes<F> {
     const JOB: Shape = Self::of(Kind::Job);
     const BARRIER: Shape = Self::of(Kind::Barrier);
     const TOKEN: Shape = Self::of(Kind::Token);
+    const SYNC: Shape = Self::of(Kind::Sync);
+    const COUNTED_SYNC: Shape = Self::of(Kind::CountedSync);
+    const SYNC_BARRIER: Shape = Self::of(Kind::SyncBarrier);
 
     const fn of(kind: Kind) -> Shape {
         if Self::INLINE {
@@ -129,6 +144,15 @@ impl Job {
     #[inline]
     pub(crate) fn token<F: FnOnce() + Send + 'static>(f: F) -> Self {
         Self::with_shape(f, &Shapes::<F>::TOKEN)
+    }
+
+    /// A job that runs the body of a sync call, for a thread that waits for it.
+    pub(crate) fn lent<F: FnOnce() + Send + 'static>(kind: Kind, f: F) -> Self {
+        match kind {
+            Kind::SyncBarrier => Self::with_shape(f, &Shapes::<F>::SYNC_BARRIER),
+            Kind::CountedSync => Self::with_shape(f, &Shapes::<F>::COUNTED_SYNC),
+            _ => Self::with_shape(f, &Shapes::<F>::SYNC),
+        }
     }
 
     #[inline]
@@ -246,7 +270,10 @@ impl Panic {
     }
 
     /// Goes on unwinding on this thread, without running the panic hook again.
+    ///
+    /// Whoever contains it next, on this thread, still learns where it was raised.
     pub(crate) fn resume(self) -> ! {
+        let _ = LAST_PANIC.try_with(|last| last.set(self.location));
         std::panic::resume_unwind(self.payload)
     }
 
@@ -306,8 +333,16 @@ pub(crate) trait Executor: Send + Sync {
     /// Takes the job. After shutdown it comes back.
     fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job>;
 
+    /// How many jobs run at the same time while none of them blocks.
+    fn threads(&self) -> usize {
+        self.max_threads()
+    }
+
     /// The most jobs that can ever run at the same time.
     fn max_threads(&self) -> usize;
+
+    /// True if it takes no more jobs.
+    fn is_over(&self) -> bool;
 
     /// True if the calling worker has nothing else at hand, or the executor has ended, so that a drain may go on in place.
     fn is_quiet(&self) -> bool;

@@ -23,6 +23,8 @@
 //! | one job at a time, or many with barriers | [`Queue`] | `dispatch_queue_t` |
 //! | the threads themselves | [`GlobalQueue`] | `dispatch_get_global_queue` |
 //! | a job later | [`Dispatch::after`] | `dispatch_after` |
+//! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
+//! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
@@ -63,15 +65,18 @@ pub mod sim;
 mod queue;
 
 // 4 built on queues
+mod apply;
 mod event;
 mod group;
 mod semaphore;
 pub mod source;
 mod wait_for;
+mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
     BuildError, GroupError, HeldQueue, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError,
+    WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};
@@ -88,6 +93,7 @@ pub use sim::Sim;
 pub use source::Source;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
+pub use work_item::{Cancellation, Outcome, WorkItem};
 
 #[cfg(doc)]
 #[doc = include_str!("ARCHITECTURE.md")]

@@ -37,6 +37,7 @@ fn handles_are_shared_between_threads() {
     shared::<Permit>();
     shared::<Event>();
     shared::<Done<u64>>();
+    shared::<WorkItem>();
 }
 
 #[test]
@@ -74,6 +75,9 @@ fn plain_values_are_shared_between_threads() {
     shared::<SuspendError>();
     shared::<TimerError>();
     shared::<WaitError>();
+    shared::<WorkItemError>();
+    shared::<Outcome>();
+    shared::<Cancellation>();
     shared::<SubmitError<fn()>>();
     shared::<SyncError<fn()>>();
 }
@@ -116,7 +120,7 @@ fn what_stands_for_a_duty_is_not_copied() {
 fn everything_can_be_shown() {
     shown::<(Queue, GlobalQueue, InactiveQueue, QueueBuilder, SuspendGuard, After)>();
     shown::<(Runtime, RuntimeBuilder, Report, Shutdown, TimedShutdown, Statistics)>();
-    shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>)>();
+    shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>, WorkItem, Outcome, Cancellation)>();
     shown::<(Source, source::Handle, source::SuspendedSource, source::SourceBuilder, source::Schedule)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
@@ -136,6 +140,7 @@ fn errors_are_errors() {
     error::<SuspendError>();
     error::<TimerError>();
     error::<WaitError>();
+    error::<WorkItemError>();
     error::<SubmitError<fn()>>();
     error::<SyncError<fn()>>();
 }

@@ -85,6 +85,29 @@ fn a_width_of_one_keeps_the_order() {
 }
 
 #[test]
+fn a_width_puts_readers_in_line_however_it_was_given() {
+    for is_built_in in [true, false] {
+        let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+        // The only thread is busy.
+        let (blocked, free) = (Event::new(), Event::new());
+        let (tell, wait) = (blocked.clone(), free.clone());
+        runtime.serial("elsewhere").exec_async(move || {
+            tell.set();
+            wait.wait();
+        });
+        blocked.wait_timeout(GENEROUS).unwrap();
+        let queue = runtime.queue("queue").concurrent();
+        let queue = if is_built_in { queue.width(1).build().unwrap() } else { queue.build().unwrap() };
+        queue.set_width(1).unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ran);
+        queue.exec_async(move || _ = count.fetch_add(1, SeqCst));
+        assert_eq!(queue.exec_sync(|| ran.load(SeqCst)), 1, "the call overtook the job before it");
+        free.set();
+    }
+}
+
+#[test]
 fn a_width_changes_while_the_queue_works() {
     let runtime = runtime(4);
     let queue = runtime.queue("breathing").concurrent().width(1).build().unwrap();

@@ -5,6 +5,8 @@ use concourse::Event;
 use concourse::Runtime;
 use concourse::Shutdown;
 use std::fs;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -84,4 +86,20 @@ fn what_was_accepted_while_another_thread_held_the_queue_runs_on_that_thread() {
         assert_eq!(ran_on, vec![holder; 1_000]);
         assert_eq!((report.dropped, runtime.shutdown(Shutdown::Drain).dropped), (0, 0));
     }
+}
+
+#[test]
+fn a_concurrent_queue_that_is_resumed_after_a_drain_runs_its_jobs_in_order_without_nesting_them() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let queue = runtime.queue("wide").concurrent().width(1_000_000).build().unwrap();
+    let guard = queue.suspend_guard().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for number in 0..200_000 {
+        let seen = Arc::clone(&seen);
+        queue.exec_async(move || seen.lock().unwrap().push(number));
+    }
+    assert_eq!(runtime.shutdown(Shutdown::Drain).suspended, ["wide"]);
+    drop(guard);
+    queue.barrier_sync(|| ());
+    assert!(seen.lock().unwrap().iter().copied().eq(0..200_000));
 }

@@ -441,3 +441,28 @@ fn submissions_during_the_end_run_or_are_reported() {
         assert_eq!(records.labels(Fate::Dropped).len() + records.labels(Fate::Rejected).len(), lost);
     }
 }
+
+#[test]
+fn a_cancelling_shutdown_drops_what_a_queue_holds_back_that_was_suspended_while_its_job_ran() {
+    for build in [Runtime::serial, Runtime::concurrent] {
+        let (runtime, records) = recorded(2);
+        let queue = build(&runtime, "queue");
+        let (started, go) = (Event::new(), Event::new());
+        let (tell, wait) = (started.clone(), go.clone());
+        queue.barrier_async(move || {
+            tell.set();
+            wait.wait();
+        });
+        started.wait_timeout(GENEROUS).unwrap();
+        queue.suspend().unwrap();
+        let canary = Arc::new(());
+        let captured = Arc::clone(&canary);
+        queue.exec_async(move || drop(captured));
+        let shutdown = spawn_blocked(move || runtime.shutdown(Shutdown::CancelPending));
+        go.set();
+        let report = shutdown.join().unwrap();
+        assert!(report.complete, "{report:?}");
+        assert_eq!((Arc::strong_count(&canary), report.dropped), (1, 1));
+        assert_eq!(records.labels(Fate::Dropped), ["queue"]);
+    }
+}

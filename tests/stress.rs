@@ -11,6 +11,7 @@ use concourse::Group;
 use concourse::Queue;
 use concourse::Runtime;
 use concourse::Shutdown;
+use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -130,7 +131,7 @@ impl Room {
     }
 
     /// Enters, looks around, and leaves by dropping the result.
-    fn enter(&self, access: Access, account: &Account) -> Visit<'_> {
+    fn enter(&self, number: usize, access: Access, account: &Account) -> Visit<'_> {
         let label = self.queue.label();
         if access == Access::Alone {
             let before = self.inside.fetch_or(ALONE, SeqCst);
@@ -147,7 +148,10 @@ impl Room {
                 account.mistake(format!("{label}: {before} before, of at most {}", self.width));
             }
         }
-        Visit { room: self, access }
+        if access == Access::Shared {
+            SHARED.with_borrow_mut(|shared| shared.push(number));
+        }
+        Visit { room: self, number, access }
     }
 
     /// Checks the order of one actor's jobs, alone in the room.
@@ -160,43 +164,67 @@ impl Room {
     }
 }
 
+thread_local! {
+    /// The rooms that the thread shares. What it runs while it waits inside of one of them runs in its place there.
+    static SHARED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
 struct Visit<'a> {
     room: &'a Room,
+    number: usize,
     access: Access,
 }
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        match self.access {
-            Access::Alone => self.room.inside.fetch_and(!ALONE, SeqCst),
-            Access::Shared => self.room.inside.fetch_sub(1, SeqCst),
-        };
+        if self.access == Access::Alone {
+            self.room.inside.fetch_and(!ALONE, SeqCst);
+            return;
+        }
+        self.room.inside.fetch_sub(1, SeqCst);
+        SHARED.with_borrow_mut(|shared| {
+            let place = shared.iter().rposition(|number| *number == self.number).unwrap();
+            shared.remove(place);
+        });
     }
 }
 
 /// A round.
 struct Program {
     rooms: Vec<Room>,
+    upwards: bool,
     account: Arc<Account>,
     group: Group,
 }
 
 impl Program {
-    /// Enters a room, and those that it stands on, which a job there occupies as well.
-    fn enter(&self, at: usize, access: Access) -> Vec<Visit<'_>> {
-        let mut visits = vec![self.rooms[at].enter(access, &self.account)];
-        let mut above = self.rooms[at].target;
-        while let Some(number) = above {
-            let room = &self.rooms[number];
-            visits.push(room.enter(room.access(), &self.account));
-            above = room.target;
+    /// Enters a room, and those that it stands on, which a job there occupies as well; up to one that the visitor's own job
+    /// in room `from`, or a job further down the thread's stack, shares already.
+    fn enter(&self, from: Option<usize>, at: usize, access: Access) -> Vec<Visit<'_>> {
+        let mut visits = Vec::new();
+        for number in self.chain(at) {
+            let access = if number == at { access } else { self.rooms[number].access() };
+            let is_shared = SHARED.with_borrow(|shared| shared.contains(&number));
+            if is_shared || from.is_some_and(|from| self.chain(from).any(|occupied| occupied == number)) {
+                break;
+            }
+            visits.push(self.rooms[number].enter(number, access, &self.account));
         }
         visits
     }
 
-    /// The last room that a job in room `at` occupies.
-    fn root(&self, at: usize) -> usize {
-        self.rooms[at].target.map_or(at, |target| self.root(target))
+    /// The room and those that it stands on.
+    fn chain(&self, at: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(at), |number| self.rooms[*number].target)
+    }
+
+    /// True if a job in room `at` may wait for room `other`: all jobs of a round come to rooms in one order, upwards from all
+    /// that they occupy or downwards, so that no two wait for each other. Downwards they share what both rooms stand on.
+    fn may_wait(&self, at: usize, other: usize) -> bool {
+        if self.upwards {
+            return self.chain(at).all(|occupied| occupied < other);
+        }
+        other < at && self.chain(other).all(|needed| needed < at || self.chain(at).any(|occupied| occupied == needed))
     }
 
     /// Submits a job from an actor itself, whose jobs must keep their order.
@@ -236,7 +264,7 @@ impl Program {
         depth: usize,
     ) {
         let room = &self.rooms[at];
-        let visit = self.enter(at, access);
+        let visit = self.enter(None, at, access);
         if let Some((actor, number)) = place {
             room.check_order(actor, number, &self.account);
         }
@@ -245,10 +273,9 @@ impl Program {
         match dice.below(12) {
             0 if depth > 0 => self.submit_child(&mut dice, other, depth - 1),
             1 if depth > 0 => (0..3).for_each(|_| self.submit_child(&mut dice, at, depth - 1)),
-            // Only upwards from all that is occupied, so that no two wait for each other.
-            2 if other > self.root(at) => self.sync(&mut dice, other),
             2 if self.is_held_alone(at, access, other) => self.be_refused(at, other),
-            3 if other > self.root(at) => _ = self.rooms[other].queue.cancel_pending(),
+            2 if self.may_wait(at, other) => self.sync(&mut dice, Some(at), other),
+            3 if self.may_wait(at, other) => _ = self.rooms[other].queue.cancel_pending(),
             4 => _ = room.queue.cancel_pending(),
             5 => {
                 let again = room.queue.try_exec_sync(|| ()).is_ok();
@@ -272,19 +299,19 @@ impl Program {
     }
 
     /// Visits a room in person.
-    fn sync(&self, dice: &mut Dice, at: usize) {
+    fn sync(&self, dice: &mut Dice, from: Option<usize>, at: usize) {
         let room = &self.rooms[at];
+        let visit = |access| drop(self.enter(from, at, access));
         match dice.below(4) {
-            0 => room.queue.barrier_sync(|| drop(self.enter(at, Access::Alone))),
-            1 => room.queue.exec_and_wait(|| drop(self.enter(at, room.access()))),
-            _ => room.queue.exec_sync(|| drop(self.enter(at, room.access()))),
+            0 => room.queue.barrier_sync(|| visit(Access::Alone)),
+            1 => room.queue.exec_and_wait(|| visit(room.access())),
+            _ => room.queue.exec_sync(|| visit(room.access())),
         }
     }
 
     /// True if a job in room `at` occupies a room alone that a visitor of room `other` needs too.
     fn is_held_alone(&self, at: usize, access: Access, other: usize) -> bool {
-        let occupied = |from: usize| std::iter::successors(Some(from), |number| self.rooms[*number].target);
-        let common = occupied(other).find(|number| occupied(at).any(|held| held == *number));
+        let common = self.chain(other).find(|number| self.chain(at).any(|held| held == *number));
         common.is_some_and(|common| if common == at { access == Access::Alone } else { self.rooms[common].serial })
     }
 
@@ -299,7 +326,7 @@ impl Program {
         let queue = &self.rooms[at].queue;
         match dice.below(16) {
             0..8 => self.submit(dice, actor, at),
-            8..11 => self.sync(dice, at),
+            8..11 => self.sync(dice, None, at),
             11 => _ = queue.cancel_pending(),
             12 | 13 => {
                 // Nothing here may wait for a queue while one is held.
@@ -363,7 +390,8 @@ fn round(seed: u64) -> Result<(), String> {
         });
     }
     rooms.reverse();
-    let program = Arc::new(Program { rooms, account: Arc::clone(&account), group: Group::new() });
+    let program =
+        Arc::new(Program { rooms, upwards: dice.below(2) == 0, account: Arc::clone(&account), group: Group::new() });
     let how = if dice.below(2) == 0 { Shutdown::Drain } else { Shutdown::CancelPending };
     let early = dice.below(3) == 0;
     let actions = 20 + dice.below(60);

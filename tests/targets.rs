@@ -11,6 +11,7 @@ use concourse::Group;
 use concourse::Queue;
 use concourse::Runtime;
 use concourse::Semaphore;
+use concourse::Shutdown;
 use concourse::SyncError;
 use records::Fate;
 use records::Records;
@@ -334,6 +335,24 @@ fn an_inactive_queue_takes_the_last_target_it_was_given() {
     tell.wait_timeout(GENEROUS).unwrap();
     assert_eq!(queue.target(), Some(second));
     assert_eq!(*ran_on.lock().unwrap(), ["later"]);
+}
+
+#[test]
+fn no_handle_of_an_inactive_queue_comes_out_of_what_it_drops() {
+    struct Catch(Arc<Mutex<Option<Option<Queue>>>>);
+    impl Drop for Catch {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Some(Queue::current());
+        }
+    }
+    let runtime = runtime(1);
+    let inactive = runtime.queue("inactive").build_inactive().unwrap();
+    let caught = Arc::new(Mutex::new(None));
+    let catch = Catch(Arc::clone(&caught));
+    inactive.exec_async(move || drop(catch));
+    let _ = runtime.shutdown(Shutdown::CancelPending);
+    // With one, the queue could be made to target itself.
+    assert_eq!(caught.lock().unwrap().take(), Some(None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Data structures that know nothing of queues.
 
 mod block_list;
+mod loan;
 mod striped;
 mod wheel;
 
@@ -12,6 +13,8 @@ pub(crate) use block_list::Peek;
 pub(crate) use block_list::Pushed;
 pub(crate) use block_list::back_off;
 pub(crate) use block_list::dismantle;
+pub(crate) use loan::Borrowed;
+pub(crate) use loan::lend;
 pub(crate) use striped::Striped;
 pub(crate) use wheel::Expired;
 pub(crate) use wheel::GRAIN;

@@ -3,6 +3,7 @@
 mod state;
 
 use crate::collections::BlockCache;
+use crate::error::SubmitError;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
 use crate::job;
@@ -13,6 +14,7 @@ use crate::sync::Arc;
 use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use state::Life;
 pub(crate) use state::Phase;
 use state::Tally;
@@ -158,8 +160,11 @@ impl Engine {
         &*self.executor
     }
 
-    /// The event loop, started on first use; `None` once it has ended with the runtime.
+    /// The event loop, started on first use; `None` once it has ended with the runtime, and in a forked child.
     pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
+        if is_child() {
+            return Ok(None);
+        }
         let mut slot = self.event_loop.lock();
         if let LoopSlot::Unneeded = *slot {
             *slot = LoopSlot::Running((self.start_loop)(&format!("{}-events", self.name))?);
@@ -189,8 +194,17 @@ impl Engine {
     pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
         match self.phase() {
             Phase::Open => true,
-            Phase::Draining => kind == job::Kind::Token,
-            Phase::Cancelling => false,
+            Phase::Draining => kind == job::Kind::Token || kind.is_sync(),
+            Phase::Cancelling | Phase::Forked => false,
+        }
+    }
+
+    /// Gives a closure back with the reason, if no new ones are accepted.
+    pub(crate) fn admit<F>(&self, f: F) -> Result<F, SubmitError<F>> {
+        match self.phase() {
+            Phase::Open => Ok(f),
+            Phase::Draining | Phase::Cancelling => Err(SubmitError::ShutDown(f)),
+            Phase::Forked => Err(SubmitError::Forked(f)),
         }
     }
 
@@ -291,6 +305,10 @@ impl Engine {
 
             fn max_threads(&self) -> usize {
                 1
+            }
+
+            fn is_over(&self) -> bool {
+                false
             }
 
             fn is_quiet(&self) -> bool {

@@ -11,10 +11,14 @@
 //! | `Open` | accepted | run |
 //! | `Draining` | rejected | run |
 //! | `Cancelling` | rejected | dropped and reported |
+//! | `Forked` | rejected | left alone: they are the parent's |
+//!
+//! `Forked` is not stored: it is what every phase is in a forked child.
 
 use crate::sync::AtomicU32;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering;
+use crate::sync::is_child;
 
 /// How far a runtime's life has come. It only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +30,8 @@ pub(crate) enum Phase {
     Draining,
     /// Nothing new is accepted; what has not started is dropped.
     Cancelling,
+    /// This is a forked child, and the threads are the parent's. Nothing new is accepted.
+    Forked,
 }
 
 /// The word.
@@ -39,6 +45,9 @@ impl Life {
 
     #[inline]
     pub(super) fn phase(&self) -> Phase {
+        if is_child() {
+            return Phase::Forked;
+        }
         // Acquire, E5: whoever sees a phase sees what was done before it began.
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Open,

@@ -73,6 +73,7 @@ use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::sync::ThreadBuilder;
 use crate::sync::current_thread;
+use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
 use mio::Events;
@@ -185,7 +186,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// After [`stop`](Self::stop) the timer comes back.
+    /// After [`stop`](Self::stop), and in a forked child, the timer comes back.
     pub(crate) fn arm(
         &self,
         clock: Clock,
@@ -194,6 +195,10 @@ impl EventLoop {
         sink: Arc<dyn Sink>,
         job: Option<Job>,
     ) -> Result<TimerKey, Armed> {
+        if is_child() {
+            // The child shares the parent's timerfds: what it sets would ring there.
+            return Err(Armed { sink, job });
+        }
         self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { clock, key })
     }
 

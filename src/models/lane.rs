@@ -38,6 +38,10 @@ impl Executor for Tokens {
         2
     }
 
+    fn is_over(&self) -> bool {
+        false
+    }
+
     fn is_quiet(&self) -> bool {
         false
     }

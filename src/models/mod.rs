@@ -12,6 +12,7 @@ mod block_list;
 mod event;
 mod group;
 mod lane;
+mod loan;
 mod meetings;
 mod parking;
 mod pool;
@@ -22,6 +23,7 @@ mod source;
 mod target;
 mod ticket;
 mod wait_for;
+mod work_item;
 
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;

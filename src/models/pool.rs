@@ -9,6 +9,7 @@ use super::spawn;
 use crate::pool::Errand;
 use crate::pool::Rest;
 use crate::pool::Roster;
+use crate::pool::backlog::Demand;
 use crate::pool::slot::Bell;
 use crate::sync::Arc;
 use crate::sync::AtomicUsize;
@@ -319,5 +320,29 @@ fn stop_leaves_no_job_in_the_queue() {
         model.run(Errand::Discard);
         submitter.join().unwrap();
         assert!(!model.is_work_visible());
+    });
+}
+
+#[test]
+fn a_class_that_is_struck_while_a_job_of_it_comes_is_noted_again() {
+    explore(3, || {
+        const CLASS: usize = 3;
+        let (model, demand) = (Model::new(1, 1, 1), Arc::new(Demand::new()));
+        demand.note(CLASS);
+        let (other, demanded) = (Arc::clone(&model), Arc::clone(&demand));
+        let submitter = spawn(move || {
+            other.push();
+            let _ = other.roster.notify();
+            demanded.note(CLASS);
+        });
+        // A worker that has found nothing in the class, and something in another one.
+        if !model.is_work_visible() {
+            demand.strike(demand.read());
+            if model.is_work_visible() {
+                demand.note(CLASS);
+            }
+        }
+        submitter.join().unwrap();
+        assert_eq!(demand.read().first(), Some(CLASS));
     });
 }

@@ -255,3 +255,67 @@ fn a_barrier_on_a_child_excludes_the_child_s_readers() {
         });
     }
 }
+
+#[test]
+fn an_inactive_queue_sends_no_token_past_its_target() {
+    explore(2, || {
+        let fixture = Fixture::serial();
+        let root = fixture.queue();
+        let builder = QueueBuilder::new(Arc::clone(&fixture.engine), "child").target(&root).concurrent();
+        let inactive = Arc::new(builder.build_inactive().unwrap());
+        let other = fixture.thread({
+            let inactive = Arc::clone(&inactive);
+            move |fixture| inactive.exec_async(fixture.reader())
+        });
+        inactive.exec_async(fixture.reader());
+        other.join().unwrap();
+        let child = Arc::try_unwrap(inactive).unwrap().activate();
+        root.exec_sync(|| {
+            let before = fixture.ran();
+            while fixture.tokens.run_one() {}
+            assert_eq!(fixture.ran(), before, "a job of the child ran beside a body of its serial target");
+        });
+        drop(child);
+        fixture.finish(2);
+    });
+}
+
+#[test]
+fn a_thread_that_shares_a_target_never_waits_for_one_behind_the_target_s_barrier() {
+    explore(2, || {
+        let fixture = Fixture::concurrent();
+        let child = below(&fixture, &fixture.queue(), serial);
+        let other = fixture.thread({
+            let child = child.clone();
+            move |fixture| child.exec_sync(|| fixture.write(10))
+        });
+        let barrier = fixture.thread(|fixture| fixture.queue().barrier_sync(|| ()));
+        fixture.queue().exec_sync(|| {
+            child.exec_sync(|| fixture.write(20));
+            child.exec_sync(|| fixture.write(21));
+        });
+        other.join().unwrap();
+        barrier.join().unwrap();
+        fixture.finish(3);
+    });
+}
+
+#[test]
+fn a_sync_onto_a_concurrent_child_whose_target_was_suspended_needs_no_worker() {
+    explore(2, || {
+        let fixture = Fixture::serial();
+        let child = below(&fixture, &fixture.queue(), concurrent);
+        let pusher = fixture.thread({
+            let child = child.clone();
+            move |fixture| child.barrier_async(fixture.writer(10))
+        });
+        let resumer = fixture.thread(|fixture| {
+            fixture.queue().suspend().unwrap();
+            fixture.queue().resume().unwrap();
+        });
+        child.exec_sync(|| fixture.write(20));
+        pusher.join().unwrap();
+        resumer.join().unwrap();
+        fixture.finish(2);
+    });
+}

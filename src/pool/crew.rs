@@ -1,4 +1,4 @@
-//! What all threads of a pool share: the counts, the slots, the two injectors.
+//! What all threads of a pool share: the counts, the slots, what is queued.
 
 use crate::job;
 use crate::job::Job;
@@ -7,6 +7,8 @@ use crate::job::Route;
 use crate::pool::Config;
 use crate::pool::Counts;
 use crate::pool::PoolEvent;
+use crate::pool::backlog::Backlog;
+use crate::pool::backlog::Classes;
 use crate::pool::current;
 use crate::pool::current::StandIn;
 use crate::pool::roster::Errand;
@@ -18,7 +20,6 @@ use crate::pool::worker::Worker;
 use crate::sync;
 use crate::sync::Arc;
 use crate::sync::Host;
-use crate::sync::Injector;
 use crate::sync::Mutex;
 use crate::sync::Parker;
 use crate::sync::Reason;
@@ -37,10 +38,7 @@ pub(crate) struct Crew {
     pub(crate) slots: Box<[Slot]>,
     /// The slots that have a worker.
     pub(crate) occupied: SlotSet,
-    /// Drains from outside and drains that have used up their budget.
-    pub(crate) lanes: Injector<Job>,
-    /// Jobs of their own from outside.
-    pub(crate) loose: Injector<Job>,
+    pub(crate) backlog: Backlog,
     pub(crate) post: Post,
     starts: Mutex<Starts>,
     /// Threads that wait until nobody is awake, or nobody lives.
@@ -73,8 +71,7 @@ impl Crew {
             roster: Roster::new(config.threads, config.max_threads, slots),
             slots: (0..slots).map(|_| Slot::new()).collect(),
             occupied: SlotSet::new(slots),
-            lanes: Injector::new(),
-            loose: Injector::new(),
+            backlog: Backlog::new(),
             post: Post::new(),
             starts: Mutex::new(Starts { total: 0, refused_until: None }),
             waiters: Mutex::new(Vec::new()),
@@ -82,18 +79,18 @@ impl Crew {
         })
     }
 
-    /// Takes a job from a thread that is not a worker.
-    pub(crate) fn inject(self: &Arc<Self>, job: Job, route: Route) {
-        match route {
-            Route::Lane | Route::Back => self.lanes.push(job),
-            Route::Loose => self.loose.push(job),
-        }
-        self.notify();
+    /// Takes a job that no worker keeps for itself.
+    pub(crate) fn inject(self: &Arc<Self>, job: Job, route: Route, class: usize) {
+        self.backlog.push(job, route, class);
+        self.announce(class);
     }
 
-    /// Sees to it that somebody looks for what was just pushed.
-    pub(crate) fn notify(self: &Arc<Self>) {
-        self.run(self.roster.notify());
+    /// Sees to it that somebody looks for the job of `class` that was just pushed.
+    pub(crate) fn announce(self: &Arc<Self>, class: usize) {
+        // The reading fences, as the note wants it; and the note comes before anybody is called.
+        let errand = self.roster.notify();
+        self.backlog.demand.note(class);
+        self.run(errand);
     }
 
     pub(crate) fn run(self: &Arc<Self>, errand: Errand) {
@@ -113,11 +110,24 @@ impl Crew {
         !self.roster.state.rely() || Post::wake(self)
     }
 
-    /// True if any queue holds a job.
+    /// True if any queue holds a job, whatever its class.
     pub(crate) fn is_work_visible(&self) -> bool {
-        !self.lanes.is_empty()
-            || !self.loose.is_empty()
-            || self.occupied.iter_from(0).any(|slot| !self.slots[slot].stealer.is_empty())
+        let deques = || self.occupied.iter_from(0).find_map(|slot| self.slots[slot].class_on_offer());
+        let class = self.backlog.first().or_else(deques);
+        // Whoever now comes to look for it finds it by its class, even if its submitter has not come to note it yet.
+        class.inspect(|class| self.backlog.demand.note(*class)).is_some()
+    }
+
+    /// Says that nothing of these classes, which somebody has found empty, is queued, unless there is after all.
+    #[cold]
+    pub(crate) fn strike(&self, classes: Classes) {
+        self.backlog.demand.strike(classes);
+        for class in classes.iter() {
+            let mut deques = self.occupied.iter_from(0).filter_map(|slot| self.slots[slot].class_on_offer());
+            if self.backlog.has(class) || deques.any(|offered| offered == class) {
+                self.backlog.demand.note(class);
+            }
+        }
     }
 
     /// Starts a thread, if fewer than `cap` live and fewer than the limit could run.
@@ -178,7 +188,7 @@ impl Crew {
         }
         let is_work_visible = self.is_work_visible();
         if is_work_visible {
-            self.notify();
+            self.run(self.roster.notify());
             if may_stand_in && Worker::stand_in(self) {
                 return Some(Duration::ZERO);
             }
@@ -216,8 +226,11 @@ impl Crew {
 
     /// Drops everything that is queued: nobody will run it any more.
     pub(crate) fn discard(&self) {
-        while let Some(job) = insist(|| self.lanes.steal()).or_else(|| insist(|| self.loose.steal())) {
-            self.drop_job(job);
+        while let Some(class) = self.backlog.first() {
+            let shelf = self.backlog.shelf(class);
+            while let Some(job) = insist(|| shelf.lanes.steal()).or_else(|| insist(|| shelf.loose.steal())) {
+                self.drop_job(job);
+            }
         }
         for slot in self.occupied.iter_from(0) {
             while let Some(job) = insist(|| self.slots[slot].stealer.steal()) {
@@ -228,8 +241,9 @@ impl Crew {
     }
 
     /// Puts a job that its worker cannot keep where the others find it.
-    pub(crate) fn put_back(&self, job: Job) {
-        if job.shape().kind == Kind::Job { self.loose.push(job) } else { self.lanes.push(job) }
+    pub(crate) fn put_back(&self, job: Job, class: usize) {
+        let route = if job.shape().kind == Kind::Job { Route::Loose } else { Route::Lane };
+        self.backlog.push(job, route, class);
     }
 
     /// True if no job was queued or running. What others submit meanwhile may or may not be seen.
@@ -304,7 +318,7 @@ impl Crew {
             sleeping: now.sleeping(),
             limit: now.limit(),
             started: self.starts.lock().total,
-            queued: self.lanes.len() + self.loose.len() + own.sum::<usize>(),
+            queued: self.backlog.len() + own.sum::<usize>(),
         }
     }
 }

@@ -1,7 +1,9 @@
 #![doc = include_str!("README.md")]
 
+pub(crate) mod backlog;
 mod crew;
 mod current;
+mod nice;
 mod roster;
 mod sentinel;
 pub(crate) mod slot;
@@ -24,7 +26,9 @@ use crate::sync::Arc;
 use crate::sync::JoinHandle;
 use crate::sync::Reason;
 use crate::sync::ThreadBuilder;
+use crate::sync::is_child;
 use crew::Crew;
+pub(crate) use nice::NiceLevels;
 pub(crate) use state::MAX_THREADS;
 use std::io;
 use std::time::Duration;
@@ -64,6 +68,8 @@ pub(crate) struct Config {
     /// Is told what nobody else would hear of, on whichever thread notices, and never under a lock.
     pub(crate) on_event: Arc<dyn Fn(PoolEvent) + Send + Sync>,
     pub(crate) stall: StallPolicy,
+    /// If given, each worker's thread has the nice value of its job's class.
+    pub(crate) nice: Option<NiceLevels>,
     /// Starts the threads.
     pub(crate) spawn: Spawn,
 }
@@ -80,6 +86,7 @@ impl Config {
             on_thread_stop: None,
             on_event: Arc::new(|_| {}),
             stall: StallPolicy::Report,
+            nice: None,
             spawn: Arc::new(ThreadBuilder::spawn),
         }
     }
@@ -189,19 +196,28 @@ impl Pool {
 }
 
 impl Executor for Pool {
-    fn submit(&self, job: Job, route: Route, _: Qos) -> Result<(), Job> {
-        if self.crew.roster.state.read().is_stopped() {
+    fn submit(&self, job: Job, route: Route, qos: Qos) -> Result<(), Job> {
+        // In a forked child none of the threads exist, and none is to be started.
+        if is_child() || self.crew.roster.state.read().is_stopped() {
             return Err(job);
         }
         current::with(&self.crew, |worker| match worker {
-            Some(worker) => worker.push(job, route),
-            None => self.crew.inject(job, route),
+            Some(worker) => worker.push(job, route, qos as usize),
+            None => self.crew.inject(job, route, qos as usize),
         });
         Ok(())
     }
 
+    fn threads(&self) -> usize {
+        self.crew.config.threads
+    }
+
     fn max_threads(&self) -> usize {
         self.crew.config.max_threads
+    }
+
+    fn is_over(&self) -> bool {
+        self.crew.roster.state.read().is_stopped()
     }
 
     fn is_quiet(&self) -> bool {
@@ -215,6 +231,9 @@ impl Executor for Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if is_child() {
+            return; // The queued jobs are the parent's.
+        }
         self.crew.close();
     }
 }

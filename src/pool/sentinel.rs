@@ -141,6 +141,9 @@ impl Sentinel {
     }
 
     fn watch(mut self) {
+        if let Some(levels) = self.crew.config.nice {
+            levels.settle();
+        }
         let mut pause = FIRST_TICK;
         loop {
             let now = self.crew.roster.state.read();
@@ -200,7 +203,7 @@ impl Sentinel {
             self.paces[slot] = crew.slots[slot].pace.read();
         }
         crew.post.parker.park(Some(sync::now() + STUCK));
-        let mut sight = Sight { is_job_stranded: !crew.lanes.is_empty() || !crew.loose.is_empty(), ..Sight::default() };
+        let mut sight = Sight { is_job_stranded: crew.backlog.first().is_some(), ..Sight::default() };
         for slot in crew.occupied.iter_from(0) {
             let place = &crew.slots[slot];
             let pace = place.pace.read();

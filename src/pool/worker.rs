@@ -1,4 +1,6 @@
-//! A worker: where it looks for jobs, how it runs them, when it sleeps.
+//! A worker: how it runs jobs, when it looks for them, when it sleeps.
+
+mod order;
 
 use crate::job;
 use crate::job::Job;
@@ -6,26 +8,24 @@ use crate::job::Kind;
 use crate::job::Route;
 use crate::job::Shape;
 use crate::pool::PoolEvent;
+use crate::pool::backlog::CLASSES;
 use crate::pool::crew::Crew;
-use crate::pool::crew::insist;
 use crate::pool::current;
+use crate::pool::nice::Nice;
 use crate::pool::roster::Rest;
 use crate::pool::slot::Slot;
+use crate::qos::Qos;
 use crate::sync;
 use crate::sync::Arc;
 use crate::sync::Deque;
 use crate::sync::Reason;
+use order::LANES;
+use order::OLDEST;
+use order::STRIDE;
 use std::cell::Cell;
 use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
-
-/// After so many looks a worker takes its oldest job, and after that looks outside first.
-const STRIDE: u32 = 61;
-
-/// After so many looks a worker looks for a lane first. A batch of loose jobs in its own deque may take long: a lane waits
-/// for eight of them at most, and not for the whole batch.
-const LANES: u32 = 8;
 
 /// How often a searcher looks everywhere before it lies down, and how long it pauses in between: a few microseconds in
 /// all. A longer search pays for bursts, and costs every lone job as much processor time as it lasts.
@@ -37,10 +37,14 @@ pub(crate) struct Worker {
     pub(crate) crew: Arc<Crew>,
     slot: usize,
     deque: Deque<Job>,
-    /// Looks left until the next one out of turn.
+    /// The class of the jobs in the deque, as it stands in the slot for others.
+    class: Cell<usize>,
+    /// Looks left until the next round of them begins.
     looks: Cell<u32>,
-    /// Whether the next look outside begins with the lanes.
-    is_turn_of_lanes: Cell<bool>,
+    /// Of each class, whether the next look at its injectors begins with the lanes.
+    is_turn_of_lanes: [Cell<bool>; CLASSES],
+    /// The class that was served last although more urgent ones had jobs.
+    overdue: Cell<usize>,
     /// Where the next theft begins.
     victim: Cell<usize>,
     /// A job was pushed that nobody else has been told of.
@@ -49,31 +53,40 @@ pub(crate) struct Worker {
     running: Cell<Option<&'static Shape>>,
     /// How many own waits the thread is in. Only the outermost counts.
     waits: Cell<usize>,
+    /// The thread's nice value, if it is to follow the classes.
+    nice: Option<Nice>,
 }
 
 impl Worker {
-    fn new(crew: &Arc<Crew>, slot: usize) -> Rc<Self> {
+    fn new(crew: &Arc<Crew>, slot: usize, nice: Option<Nice>) -> Rc<Self> {
         Rc::new(Self {
             crew: Arc::clone(crew),
             slot,
+            class: Cell::new(crew.slots[slot].class.get()),
             deque: crew.slots[slot].move_in().expect("a slot without a worker keeps its deque"),
-            looks: Cell::new(STRIDE),
-            is_turn_of_lanes: Cell::new(true),
+            looks: Cell::new(STRIDE - 1),
+            is_turn_of_lanes: [const { Cell::new(true) }; CLASSES],
+            overdue: Cell::new(CLASSES),
             victim: Cell::new(slot + 1),
             has_quiet_job: Cell::new(false),
             running: Cell::new(None),
             waits: Cell::new(0),
+            nice,
         })
     }
 
     /// The life of a worker's thread, which was counted as searching.
     pub(crate) fn live(crew: &Arc<Crew>, slot: usize) {
-        let worker = Self::new(crew, slot);
+        let worker = Self::new(crew, slot, crew.config.nice.map(Nice::new));
         let host = sync::enter_host(Arc::clone(crew) as _);
         let seat = current::enter(Rc::clone(&worker));
         *crew.slots[slot].stat.lock() = stat_path();
         if let Some(job) = worker.arrive() {
             worker.work(job);
+        }
+        if sync::is_child() {
+            // A job has forked and returned in the child. There is no crew to leave.
+            return;
         }
         crew.call_hook(crew.config.on_thread_stop.as_ref(), "on_thread_stop");
         drop((seat, host));
@@ -101,7 +114,8 @@ impl Worker {
             return false;
         }
         let slot = crew.occupied.claim().expect("there are as many slots as threads may live");
-        let worker = Self::new(crew, slot);
+        // The thread belongs to somebody else, and so does its nice value.
+        let worker = Self::new(crew, slot, None);
         let seat = current::enter(Rc::clone(&worker));
         let ran = worker.run_one();
         drop(seat);
@@ -114,7 +128,7 @@ impl Worker {
         let slot = worker.slot;
         let crew = Arc::clone(&worker.crew);
         while let Some(job) = worker.deque.pop() {
-            crew.put_back(job);
+            crew.put_back(job, worker.class.get());
         }
         // As after any push: if the pool has stopped, nobody else may look any more.
         if crew.roster.state.settle().is_stopped() {
@@ -159,7 +173,9 @@ impl Worker {
             if let Some(job) = first.take() {
                 self.run(job);
             }
-            while let Some(job) = self.next() {
+            while !sync::is_child()
+                && let Some(job) = self.next()
+            {
                 self.run(job);
             }
         }) {
@@ -169,7 +185,7 @@ impl Worker {
 
     /// Runs one job if there is one.
     fn run_one(&self) -> bool {
-        let Some(job) = self.at_hand().or_else(|| self.steal()) else { return false };
+        let Some(job) = self.at_hand() else { return false };
         if let Some(job) = self.admit(job)
             && let Err(panic) = job::contain(|| self.run(job))
         {
@@ -196,12 +212,16 @@ impl Worker {
     fn next(&self) -> Option<Job> {
         let now = self.crew.roster.state.read();
         let looks = self.looks.get();
-        if now.is_plain() && looks > 1 && !looks.is_multiple_of(LANES) {
+        if now.is_plain()
+            && looks > OLDEST
+            && !looks.is_multiple_of(LANES)
+            && !self.is_urgent_demanded()
+            && let Some(job) = self.deque.pop()
+        {
             self.looks.set(looks - 1);
-            if let Some(job) = self.deque.pop() {
-                self.end_quiet();
-                return Some(job);
-            }
+            self.serve(self.class.get());
+            self.end_quiet();
+            return Some(job);
         }
         self.next_with_care()
     }
@@ -232,7 +252,7 @@ impl Worker {
     #[inline(always)]
     fn end_quiet(&self) {
         if self.has_quiet_job.replace(false) && !self.deque.is_empty() {
-            self.crew.notify();
+            self.crew.announce(self.class.get());
         }
     }
 
@@ -244,42 +264,6 @@ impl Worker {
             return None;
         }
         Some(job)
-    }
-
-    /// A job from the own deque or from outside.
-    #[inline]
-    fn at_hand(&self) -> Option<Job> {
-        let looks = self.looks.get();
-        if looks > 1 {
-            self.looks.set(looks - 1);
-            let lane = if looks.is_multiple_of(LANES) { insist(|| self.crew.lanes.steal()) } else { None };
-            return lane.or_else(|| self.deque.pop()).or_else(|| self.outside());
-        }
-        if looks == 1 {
-            self.looks.set(0);
-            return insist(|| self.place().stealer.steal()).or_else(|| self.outside());
-        }
-        self.looks.set(STRIDE);
-        self.outside().or_else(|| self.deque.pop())
-    }
-
-    /// A job from the injectors, which take turns.
-    fn outside(&self) -> Option<Job> {
-        let lane = || insist(|| self.crew.lanes.steal());
-        let loose = || insist(|| self.crew.loose.steal_batch_and_pop(&self.deque));
-        let is_turn_of_lanes = self.is_turn_of_lanes.get();
-        self.is_turn_of_lanes.set(!is_turn_of_lanes);
-        if is_turn_of_lanes { lane().or_else(loose) } else { loose().or_else(lane) }
-    }
-
-    /// Jobs of another worker.
-    fn steal(&self) -> Option<Job> {
-        let first = self.victim.get();
-        self.victim.set((first + 1) % self.crew.slots.len());
-        self.crew.occupied.iter_from(first).filter(|slot| *slot != self.slot).find_map(|slot| {
-            let stealer = &self.crew.slots[slot].stealer;
-            if stealer.is_empty() { None } else { insist(|| stealer.steal_batch_and_pop(&self.deque)) }
-        })
     }
 
     /// Looks everywhere for a while, and then sleeps, until there is a job.
@@ -302,7 +286,7 @@ impl Worker {
             if round > 0 {
                 (0..PAUSES).for_each(|_| sync::spin_loop());
             }
-            let job = self.deque.pop().or_else(|| self.outside()).or_else(|| self.steal());
+            let job = self.own().or_else(|| self.outside(0));
             if job.is_some() {
                 self.crew.run(self.crew.roster.found(|| self.crew.is_work_visible()));
                 return job;
@@ -330,6 +314,8 @@ impl Worker {
     /// counts as running.
     fn sleep(&self) -> bool {
         let (crew, bell) = (&self.crew, &self.place().bell);
+        // Whoever is called looks for jobs of any class.
+        self.serve(Qos::Default as usize);
         match crew.roster.enter(self.slot, || crew.is_work_visible()) {
             Rest::Up => return true,
             Rest::Watch => {
@@ -350,34 +336,37 @@ impl Worker {
         bell.wait(None)
     }
 
-    /// Takes a job that the calling thread's own job submits.
-    pub(crate) fn push(&self, job: Job, route: Route) {
+    /// Takes a job that the calling thread's own job submits. The own deque keeps jobs of one class only.
+    pub(crate) fn push(&self, job: Job, route: Route, class: usize) {
         let is_in_job = self.waits.get() == 0 && self.running.get().is_some();
+        let is_of_own_class = class == self.class.get();
         match route {
             // The drain is about to return, and this worker's next look finds its successor.
-            Route::Back if is_in_job && self.is_idle() => self.deque.push(job),
-            Route::Back => {
-                self.crew.lanes.push(job);
-                self.crew.notify();
-            }
-            Route::Lane if is_in_job && !self.has_quiet_job.get() => {
+            Route::Back if is_of_own_class && is_in_job && self.is_idle() => {
                 self.deque.push(job);
-                if self.crew.roster.state.settle().is_relied() || self.crew.watch() {
+                self.crew.backlog.demand.fence_and_note(class);
+            }
+            Route::Lane if is_of_own_class && is_in_job && !self.has_quiet_job.get() => {
+                self.deque.push(job);
+                let is_relied = self.crew.roster.state.settle().is_relied();
+                self.crew.backlog.demand.note(class);
+                if is_relied || self.crew.watch() {
                     self.has_quiet_job.set(true);
                 } else {
-                    self.crew.notify();
+                    self.crew.announce(class);
                 }
             }
-            Route::Lane | Route::Loose => {
+            Route::Lane | Route::Loose if is_of_own_class => {
                 self.deque.push(job);
-                self.crew.notify();
+                self.crew.announce(class);
             }
+            Route::Lane | Route::Loose | Route::Back => self.crew.inject(job, route, class),
         }
     }
 
     /// True if this worker's next look would find nothing at hand.
     pub(crate) fn is_idle(&self) -> bool {
-        self.deque.is_empty() && self.crew.lanes.is_empty() && self.crew.loose.is_empty()
+        self.deque.is_empty() && self.crew.backlog.seems_empty()
     }
 
     /// The running job is about to wait.

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 /// A job that waits for its time; from [`Dispatch::after`](crate::Dispatch::after).
 ///
-/// Dropping the handle lets the job run.
+/// Dropping the handle lets the job run. A job that is to be cancelled even after its time has come, or waited for, is a
+/// [`WorkItem`](crate::WorkItem)'s.
 #[must_use = "dropping the handle does not cancel; use `let _ =` if it will never be cancelled"]
 pub struct After {
     event_loop: Weak<EventLoop>,

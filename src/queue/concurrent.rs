@@ -25,6 +25,7 @@ use crate::sync::Arc;
 use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
+use crate::sync::is_child;
 use crate::sync::planted;
 
 /// Jobs that a token runs before it makes way for others.
@@ -36,8 +37,8 @@ const GLANCES: u32 = 16;
 /// What is at the front, once everything that only needs the lock has been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// An async job may start now.
-    Startable,
+    /// This job may start now.
+    Startable(Kind),
     /// Nothing may start until something finishes, resumes or is pushed.
     Quiet,
     /// A pusher is about to write the job at the front, and will not knock: look again soon.
@@ -50,6 +51,8 @@ pub(super) enum Settled {
 pub(super) struct Aftermath {
     wakes: Vec<Arc<Parker>>,
     token: Option<Route>,
+    /// The pool has ended, and the caller goes on by itself: a token would come back and run in the middle of it.
+    is_alone: bool,
 }
 
 impl Aftermath {
@@ -67,7 +70,7 @@ impl Lane {
     /// Takes a job or a barrier.
     pub(super) fn concurrent_async(&self, job: Job) {
         let kind = job.shape().kind;
-        if kind == Kind::Barrier && !planted!("lane_uncounted_barrier") {
+        if kind.is_barrier() && !planted!("lane_uncounted_barrier") {
             self.barriers.add();
         }
         if self.push(job).is_some() {
@@ -92,7 +95,7 @@ impl Lane {
         let mut glances = 0;
         loop {
             // An idle list may hold a job whose pusher is about to knock.
-            if control.walking || self.is_idle() {
+            if control.walking || self.is_idle() || is_child() {
                 return Settled::Quiet;
             }
             let mut consumer = self.consumer(control);
@@ -104,6 +107,8 @@ impl Lane {
                     }
                     continue;
                 }
+                // What resumes the lane looks again. Until then nobody is called: the lane may not have its target yet.
+                Peek::Unwritten if control.suspends > 0 => return Settled::Quiet,
                 Peek::Unwritten => {
                     glances += 1;
                     if glances > GLANCES || cfg!(any(concourse_loom, concourse_shuttle)) {
@@ -131,8 +136,8 @@ impl Lane {
             if !self.may_start(control, shape.kind) {
                 return Settled::Quiet;
             }
-            if matches!(shape.kind, Kind::Job | Kind::Barrier | Kind::Token) {
-                return Settled::Startable;
+            if !shape.kind.is_sync() || self.borrows_bodies() {
+                return Settled::Startable(shape.kind);
             }
             let mut consumer = self.consumer(control);
             let waiter = WaiterPointer::from_word(consumer.pointer_at(consumer.cursor()));
@@ -149,7 +154,7 @@ impl Lane {
             return false;
         }
         match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.running == 0,
+            kind if kind.is_barrier() => control.running == 0,
             // A sync reader brings its own thread: only an explicit width bounds it.
             Kind::Sync => !control.bounded || control.running < control.width,
             _ => control.running < control.width,
@@ -159,37 +164,45 @@ impl Lane {
     /// Counts in what has left the line.
     fn start(&self, control: &mut Control, kind: Kind) {
         self.count_in(control, kind);
-        if matches!(kind, Kind::Barrier | Kind::SyncBarrier) {
+        if kind.is_barrier() {
             self.barriers.remove();
         }
     }
 
     pub(super) fn count_in(&self, control: &mut Control, kind: Kind) {
-        match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.exclusive = true,
-            _ => control.running += 1,
+        if kind.is_barrier() {
+            control.exclusive = true;
+        } else {
+            control.running += 1;
         }
     }
 
     pub(super) fn count_out(&self, control: &mut Control, kind: Kind) {
-        match kind {
-            Kind::Barrier | Kind::SyncBarrier => control.exclusive = false,
-            _ => control.running -= 1,
+        if kind.is_barrier() {
+            control.exclusive = false;
+        } else {
+            control.running -= 1;
         }
     }
 
     pub(super) fn advance(&self, control: &mut Control, aftermath: &mut Aftermath) {
         let route = match self.settle(control, aftermath) {
             Settled::Quiet => return,
-            Settled::Startable => Route::Lane,
-            Settled::Unwritten => Route::Back,
+            // A runtime that has ended leaves these to the threads that wait for them.
+            Settled::Startable(kind) if kind.is_sync() && self.engine.phase() == Phase::Cancelling => None,
+            Settled::Startable(_) => Some(Route::Lane),
+            Settled::Unwritten => Some(Route::Back),
         };
         // A waiter comes before the pool: it may be all that is left of the pool's threads.
         if let Some(waiter) = control.first_waiter() {
             aftermath.wakes.push(waiter.tell(Turn::Come, 0, control));
-        } else if aftermath.token.is_none() && control.tokens < self.breadth(control) {
+        } else if route.is_some()
+            && !aftermath.is_alone
+            && aftermath.token.is_none()
+            && control.tokens < self.breadth(control)
+        {
             control.tokens += 1;
-            aftermath.token = Some(route);
+            aftermath.token = route;
         }
     }
 
@@ -200,12 +213,10 @@ impl Lane {
     }
 
     /// Takes the next async job, and calls for another thread if one more may start.
-    pub(super) fn take(&self, control: &mut Control, aftermath: &mut Aftermath) -> Option<Job> {
-        if self.settle(control, aftermath) != Settled::Startable {
-            return None;
-        }
+    pub(super) fn take(&self, control: &mut Control, shared: Option<&Self>, aftermath: &mut Aftermath) -> Option<Job> {
+        let Settled::Startable(_) = self.settle(control, aftermath) else { return None };
         // After the look at the job, as with the own gate. Whoever is called instead comes when the target is resumed.
-        if self.is_held_from_above() {
+        if self.is_held_from_above(shared) {
             return None;
         }
         let job = self.consumer(control).take();
@@ -216,7 +227,7 @@ impl Lane {
 
     pub(super) fn run_one(&self, job: Job) -> Kind {
         let shape = job.shape();
-        let mode = if shape.kind == Kind::Barrier { Mode::Exclusive } else { Mode::Shared };
+        let mode = if shape.kind.is_barrier() { Mode::Exclusive } else { Mode::Shared };
         // The hook runs inside the frame: the lane is held until the job has been counted out.
         Frame::run(self, mode, || {
             if let Err(panic) = job::contain(|| job.run()) {
@@ -248,8 +259,9 @@ impl Lane {
                 drop(control);
                 return self.abandon_concurrent();
             }
-            let mut aftermath = Aftermath::default();
-            let job = if left == 0 { None } else { self.take(&mut control, &mut aftermath) };
+            let mut aftermath = Aftermath { is_alone: self.engine.executor().is_over(), ..Aftermath::default() };
+            let job =
+                if left == 0 && !aftermath.is_alone { None } else { self.take(&mut control, None, &mut aftermath) };
             let Some(job) = job else {
                 control.tokens -= 1;
                 self.advance(&mut control, &mut aftermath);

@@ -22,6 +22,8 @@ pub(super) enum Keeper {
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) suspends: u32,
+    /// One of the suspensions ends with the activation.
+    pub(super) inactive: bool,
     pub(super) keeper: Keeper,
     /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
     pub(super) tokens: usize,
@@ -45,6 +47,7 @@ impl Control {
     pub(super) fn new(width: Option<NonZeroUsize>, max_threads: usize) -> Self {
         Self {
             suspends: 0,
+            inactive: false,
             keeper: Keeper::Thread,
             tokens: 0,
             waiters: VecDeque::new(),
@@ -62,6 +65,13 @@ impl Control {
     pub(super) fn link(&mut self, waiter: WaiterPointer) {
         if !self.waiters.contains(&waiter) {
             self.waiters.push_back(waiter);
+        }
+    }
+
+    /// Puts a waiter before all others, once.
+    pub(super) fn link_first(&mut self, waiter: WaiterPointer) {
+        if !self.waiters.contains(&waiter) {
+            self.waiters.push_front(waiter);
         }
     }
 

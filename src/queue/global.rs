@@ -4,7 +4,6 @@ use super::Accept;
 use super::Dispatch;
 use crate::engine::Engine;
 use crate::engine::Loss;
-use crate::engine::Phase;
 use crate::error::SubmitError;
 use crate::event_loop::Sink;
 use crate::job::Job;
@@ -17,8 +16,10 @@ use std::fmt;
 
 /// A global concurrent queue: the runtime's threads themselves.
 ///
-/// Jobs may run in any order. There are no barriers, no suspension and no width here: such a method does not exist, where
-/// libdispatch silently ignores it.
+/// There is one for each [class](Qos). Jobs may run in any order; those of a more urgent class are taken first.
+///
+/// There are no barriers, no suspension and no width here: such a method does not exist, where libdispatch silently
+/// ignores it.
 ///
 /// ```
 /// use concourse::{Event, GlobalQueue, Qos};
@@ -121,11 +122,9 @@ impl GlobalQueue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure.
+    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`].
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        if self.door.engine.phase() != Phase::Open {
-            return Err(SubmitError::ShutDown(f));
-        }
+        let f = self.door.engine.admit(f)?;
         self.exec_async(f);
         Ok(())
     }

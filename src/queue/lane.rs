@@ -22,6 +22,7 @@ use super::waiter::WaiterPointer;
 use crate::collections::BlockList;
 use crate::collections::Consumer;
 use crate::collections::Front;
+use crate::collections::Peek;
 use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
@@ -113,6 +114,7 @@ impl Lane {
         if suspended {
             // One suspension of a fresh lane cannot be too many.
             let _ = lane.suspend();
+            lane.control().inactive = true;
         }
         lane
     }
@@ -123,6 +125,10 @@ impl Lane {
 
     pub(super) fn qos(&self) -> Qos {
         self.qos
+    }
+
+    pub(super) fn is_inactive(&self) -> bool {
+        self.gate().is_suspended() && self.control().inactive
     }
 
     pub(super) fn is_concurrent(&self) -> bool {
@@ -208,11 +214,13 @@ impl Lane {
         std::iter::successors(Some(self), |lane| lane.target().map(|target| &**target))
     }
 
-    /// True if a lane above is suspended: nothing of this one may start either.
+    /// True if a lane above is suspended: nothing of this one may start either. For a thread that shares one of these, the
+    /// look ends there: what it runs is part of a job that has started.
     #[inline]
-    pub(super) fn is_held_from_above(&self) -> bool {
+    pub(super) fn is_held_from_above(&self, shared: Option<&Self>) -> bool {
         let mut next = self.target();
         while let Some(lane) = next
+            && !shared.is_some_and(|shared| ptr::eq(shared, &raw const **lane))
             && !planted!("chain_ignores_a_held_target")
         {
             if lane.gate().is_suspended() {
@@ -221,6 +229,12 @@ impl Lane {
             next = lane.target();
         }
         false
+    }
+
+    /// True if sync bodies that cannot run at once are lent to whoever runs the lane's jobs, and stand in line as jobs:
+    /// whose turn it is here must not depend on whether its thread may run what the target runs.
+    pub(super) fn borrows_bodies(&self) -> bool {
+        self.target().is_some()
     }
 
     /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
@@ -274,30 +288,6 @@ impl Lane {
     /// Drops a job unrun, and reports it.
     pub(super) fn lose(&self, job: Job, loss: Loss) {
         self.engine.lose(&self.label, job, loss);
-    }
-
-    // Cancellation.
-
-    /// Makes the running drain drop what is pending, for `canceller`, which stands in line meanwhile.
-    pub(super) fn register_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        control.cancellers.push(canceller);
-        control.link(canceller);
-        self.gate().set(Flag::Cancel, true);
-    }
-
-    /// Undoes `register_canceller`, if it has been done.
-    pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        control.cancellers.retain(|other| *other != canceller);
-        if !control.has_cancellers() {
-            self.gate().set(Flag::Cancel, false);
-        }
-    }
-
-    /// Tells a canceller how many jobs were dropped for it. Unpark the result after unlocking.
-    #[must_use]
-    pub(super) fn complete(&self, canceller: WaiterPointer, count: usize, control: &mut Control) -> Arc<Parker> {
-        self.deregister_canceller(control, canceller);
-        canceller.tell(Turn::Done, count, control)
     }
 
     // Suspension.
@@ -405,14 +395,6 @@ pub(super) enum Acquired<'a> {
     Held(Holder<'a>),
 }
 
-impl<'a> Acquired<'a> {
-    pub(super) fn into_hold(self) -> Holder<'a> {
-        match self {
-            Self::Free(hold) | Self::Held(hold) => hold,
-        }
-    }
-}
-
 /// The proof that the calling thread keeps the lane, and the duty to pass it on.
 #[derive(Debug)]
 #[must_use]
@@ -454,6 +436,11 @@ impl<'a> Holder<'a> {
     pub(super) fn try_idle(mut self) -> Result<(), Self> {
         yield_point();
         if self.consumer().try_idle() { Ok(()) } else { Err(self) }
+    }
+
+    /// True if the body of a sync call is at the front.
+    pub(super) fn is_at_a_sync(&mut self) -> bool {
+        matches!(self.consumer().peek(), Peek::Ready(shape) if shape.kind.is_sync())
     }
 
     /// Leaves the lane to its suspension.

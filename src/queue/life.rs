@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::sync::Arc;
+use crate::sync::is_child;
 
 impl Lane {
     #[inline]
@@ -30,6 +31,7 @@ impl Lane {
     #[inline(never)]
     fn exec_async_late(&self, job: Job) {
         match job.shape().kind {
+            Kind::Token if is_child() => self.engine.give_up(self.label(), job),
             Kind::Token => self.enqueue(job),
             _ => self.lose(job, Loss::Rejected),
         }
@@ -61,6 +63,7 @@ impl Lane {
 
     /// Ends the suspension that an inactive queue is built with.
     pub(super) fn resume_last(&self) {
+        self.control().inactive = false;
         // It is there: an inactive queue has no method that resumes.
         let _ = self.resume();
     }

@@ -6,15 +6,18 @@ mod concurrent;
 mod control;
 mod current;
 mod dispatch;
+mod forked;
 mod global;
 mod lane;
 mod life;
+mod loan;
 mod readers;
 mod serial;
 mod specific;
 mod state;
 mod sync;
 mod token;
+mod turns;
 mod waiter;
 mod walk;
 
@@ -27,7 +30,6 @@ pub use global::GlobalQueue;
 pub use specific::SpecificKey;
 
 use crate::engine::Engine;
-use crate::engine::Phase;
 use crate::error::BuildError;
 use crate::error::SubmitError;
 use crate::error::SuspendError;
@@ -38,6 +40,7 @@ use crate::job::Job;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
+use crate::sync::is_child;
 use lane::Kind;
 use lane::Lane;
 use std::fmt;
@@ -83,7 +86,8 @@ impl Clone for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if self.lane.remove_handle() {
+        // A child looks through no list: a thread of the parent may have been about to write into it.
+        if self.lane.remove_handle() && !is_child() {
             self.lane.close();
         }
     }
@@ -157,6 +161,10 @@ impl Queue {
         Some(Self { lane })
     }
 
+    pub(crate) fn is_concurrent(&self) -> bool {
+        self.lane.is_concurrent()
+    }
+
     /// The queue's label.
     #[must_use]
     pub fn label(&self) -> &str {
@@ -210,9 +218,9 @@ impl Queue {
     /// Submits `f` to run on the queue and returns at once.
     ///
     /// Nothing is merged or lost: `f` runs once, or is reported: to the runtime's `on_dropped` hook if the queue is
-    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down. A panic in `f` is contained
-    /// and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if `f` captures at most
-    /// three words. This is libdispatch's `dispatch_async`.
+    /// cancelled or goes away suspended, to `on_rejected` if the runtime has been shut down or this is a forked child. A
+    /// panic in `f` is contained and reported to `on_panic`; the queue goes on. Does not allocate in the steady state if
+    /// `f` captures at most three words. This is libdispatch's `dispatch_async`.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("log");
@@ -230,12 +238,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure. A shutdown that begins at the same time may still reject the closure
-    /// through the `on_rejected` hook after `Ok`.
+    /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`]. A shutdown that begins at
+    /// the same time may still reject the closure through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        if self.lane.engine.phase() != Phase::Open {
-            return Err(SubmitError::ShutDown(f));
-        }
+        let f = self.lane.engine.admit(f)?;
         self.exec_async(f);
         Ok(())
     }
@@ -272,7 +278,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`SyncError::WouldDeadlock`], with the closure, and the queues that the thread holds.
+    /// [`SyncError::WouldDeadlock`], with the closure, and the queues that the thread holds. In a forked child
+    /// [`SyncError::Forked`], if the call would have to wait.
     ///
     /// ```
     /// let queue = concourse::Queue::serial("outer");
@@ -368,6 +375,9 @@ impl Queue {
     /// sync calls keep their place. If a job of a serial queue is running, the call waits until it ends; from a job of the
     /// queue itself, and on a concurrent queue, it acts at once.
     pub fn cancel_pending(&self) -> usize {
+        if is_child() {
+            return 0; // It is the parent's.
+        }
         if self.lane.is_concurrent() {
             self.lane.concurrent_cancel_pending()
         } else {

@@ -4,6 +4,7 @@ use super::concurrent::Aftermath;
 use super::concurrent::Settled;
 use super::lane;
 use super::lane::Lane;
+use super::loan::lend;
 use super::waiter::Frame;
 use super::waiter::Mode;
 use super::waiter::Site;
@@ -32,12 +33,13 @@ impl Lane {
     /// not: it must not run them itself either, as they may wait for what the caller does next.
     fn enter(&self, kind: Kind) -> bool {
         let overtakes = kind == Kind::Sync && self.kind == lane::Kind::Concurrent { width: None };
-        let is_first = || self.is_idle() || (overtakes && !self.barriers.any());
-        if self.gate().is_shut() || !is_first() {
+        let is_first = |overtakes| self.is_idle() || (overtakes && !self.barriers.any());
+        if self.gate().is_shut() || !is_first(overtakes) {
             return false;
         }
         let mut control = self.control();
-        let free = is_first() && !control.walking && self.may_start(&control, kind);
+        // It may have been given a width since.
+        let free = is_first(overtakes && !control.bounded) && !control.walking && self.may_start(&control, kind);
         if free {
             self.count_in(&mut control, kind);
         }
@@ -76,37 +78,30 @@ impl Lane {
         self.run_reader(kind, site, f)
     }
 
-    /// As `concurrent_sync`, on a lane with a target: the thread stands in the target's line first, and has the right to
-    /// run jobs of this lane only there. It waits here without any right.
+    /// As `concurrent_sync`, on a lane with a target: in place, if the thread may enter once it has the right to run what
+    /// the target runs; else as a job of the lane.
     fn concurrent_sync_below<R>(&self, target: &Self, kind: Kind, site: Site, f: impl FnOnce() -> R) -> R {
-        let waiter = Waiter::new();
-        let mut is_in_line = false;
-        let mut helped = Helped::Held;
         let mut body = Some(f);
         let mut value = None;
-        loop {
-            target.sync_for_child(site, &mut || {
-                let has_entered = !is_in_line && self.enter(kind);
-                if !has_entered {
-                    helped = without_unwinding(|| {
-                        if !is_in_line {
-                            is_in_line = true;
-                            self.join_the_readers_line(&waiter, kind);
-                        }
-                        self.help(&waiter)
-                    });
-                }
-                if (has_entered || helped == Helped::Arrived)
-                    && let Some(f) = body.take()
-                {
-                    value = Some(self.run_reader(kind, site, f));
-                }
-            });
-            if let Some(value) = value {
-                return value;
+        target.sync_for_child(site, &mut || {
+            if self.enter(kind) {
+                value = body.take().map(|f| self.run_reader(kind, site, f));
             }
+        });
+        value.unwrap_or_else(|| {
+            let lent = body.and_then(|f| lend(self, kind, site, f, |waiter| self.help_below(target, site, waiter)));
+            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
+        })
+    }
+
+    /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
+    /// without any right.
+    fn help_below(&self, target: &Self, site: Site, waiter: &Waiter) {
+        while waiter.turn() != Turn::Done {
+            let mut helped = Helped::Held;
+            target.sync_for_child(site, &mut || helped = self.help(waiter));
             if helped == Helped::Linked {
-                without_unwinding(|| waiter.wait(&self.reason_to_wait()));
+                waiter.wait(&self.reason_to_wait());
             }
         }
     }
@@ -134,6 +129,7 @@ impl Lane {
 
     /// Runs what may start ahead of the waiter.
     fn help(&self, waiter: &Waiter) -> Helped {
+        let has_arrived = || matches!(waiter.turn(), Turn::Go | Turn::Done);
         let mut finished = None;
         loop {
             let mut control = self.control();
@@ -143,19 +139,19 @@ impl Lane {
             let mut aftermath = Aftermath::default();
             let mut settled = Settled::Quiet;
             let mut job = None;
-            if waiter.turn() != Turn::Go {
+            if !has_arrived() {
                 settled = self.settle(&mut control, &mut aftermath);
-                if settled == Settled::Startable && waiter.turn() != Turn::Go {
-                    job = self.take(&mut control, &mut aftermath);
+                if matches!(settled, Settled::Startable(_)) && !has_arrived() {
+                    job = self.take(&mut control, waiter.shared(self), &mut aftermath);
                 }
             }
-            let arrived = waiter.turn() == Turn::Go;
+            let arrived = has_arrived();
             if arrived {
                 self.advance(&mut control, &mut aftermath);
             } else if job.is_none() {
                 waiter.rejoin(&mut control);
                 if settled == Settled::Quiet {
-                    control.link(waiter.pointer());
+                    waiter.link(self, &mut control);
                 }
             }
             drop(control);
@@ -165,7 +161,7 @@ impl Lane {
                 (Some(job), _) => finished = Some(self.run_one(job)),
                 (None, _) if arrived => return Helped::Arrived,
                 (None, Settled::Quiet) => return Helped::Linked,
-                (None, Settled::Startable) => return Helped::Held,
+                (None, Settled::Startable(_)) => return Helped::Held,
                 (None, Settled::Unwritten) => yield_now(),
             }
         }

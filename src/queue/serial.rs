@@ -3,17 +3,14 @@
 //! See the folder's README for the protocol and the races.
 
 use super::control::Keeper;
-use super::lane::Acquired;
 use super::lane::Consume;
 use super::lane::Holder;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
-use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::WaiterPointer;
-use super::waiter::spin_for;
 use super::waiter::without_unwinding;
 use super::walk::Until;
 use crate::collections::Peek;
@@ -27,6 +24,7 @@ use crate::job::Route;
 use crate::job::Shape;
 use crate::sync::Arc;
 use crate::sync::Reason;
+use crate::sync::is_child;
 use crate::sync::planted;
 use crate::sync::spin_loop;
 use crate::sync::yield_point;
@@ -40,7 +38,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 
 /// How a drain ended.
 #[must_use]
-enum Drained<'a> {
+pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
     /// The budget is used up, or a target is suspended, and there is more.
@@ -89,7 +87,14 @@ impl Lane {
         if let Some(waiter) = control.first_waiter()
             && !planted!("lane_give_ignores_waiters")
         {
-            let parker = hold.keep_for(waiter, &mut control);
+            // Below a target nothing is kept: the waiter may have to stand in a line up there, behind somebody who needs
+            // this lane.
+            let parker = if self.borrows_bodies() {
+                let _ = hold.schedule(&mut control);
+                Some(waiter.tell(Turn::Come, 0, &mut control))
+            } else {
+                hold.keep_for(waiter, &mut control)
+            };
             drop(control);
             parker.inspect(|parker| parker.unpark());
             return;
@@ -114,6 +119,7 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, BUDGET) {
+                Drained::More(_) if self.engine.phase() == Phase::Forked => {}
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
@@ -130,7 +136,7 @@ impl Lane {
     }
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
-    fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<WaiterPointer>, budget: u32) -> Drained<'a> {
+    pub(super) fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
         let left = Cell::new(budget);
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stop = Frame::run(self, Mode::Exclusive, || {
@@ -163,10 +169,11 @@ impl Lane {
     fn run_jobs(
         &self,
         hold: &mut Holder<'_>,
-        me: Option<WaiterPointer>,
+        me: Option<&Waiter>,
         left: &Cell<u32>,
         running: &Cell<Option<&'static Shape>>,
     ) -> Stop {
+        let shared = me.and_then(|me| me.shared(self));
         let mut lingered = me.is_some() || left.get() == 0;
         let mut tries = 0;
         loop {
@@ -174,6 +181,8 @@ impl Lane {
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,
+                // A thread of the parent was writing it.
+                Peek::Unwritten if is_child() => return Stop::More,
                 Peek::Unwritten => {
                     // Not by `peek`, which reads the tail: the pusher needs that line.
                     for _ in 0..GLANCES {
@@ -207,9 +216,11 @@ impl Lane {
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
+                    let phase = self.engine.phase();
                     if left.get() == 0
-                        || self.is_held_from_above()
-                        || me.is_none() && self.engine.phase() == Phase::Cancelling
+                        || self.is_held_from_above(shared)
+                        || phase == Phase::Forked
+                        || me.is_none() && phase == Phase::Cancelling
                     {
                         return Stop::More;
                     }
@@ -218,10 +229,20 @@ impl Lane {
                     consumer.take().run();
                     lingered = me.is_some();
                 }
+                Kind::Sync | Kind::CountedSync | Kind::SyncBarrier if self.borrows_bodies() => {
+                    // A runtime that has ended leaves these to the threads that wait for them.
+                    if left.get() == 0 || self.is_held_from_above(shared) {
+                        return Stop::More;
+                    }
+                    consumer.take().run();
+                    if me.is_some_and(|me| me.turn() == Turn::Done) {
+                        return Stop::Mine;
+                    }
+                }
                 Kind::Sync | Kind::CountedSync | Kind::SyncBarrier => {
                     let cursor = consumer.cursor();
                     let waiter = WaiterPointer::from_word(consumer.pointer_at(cursor));
-                    if me == waiter && me.is_some() {
+                    if me.is_some_and(|me| waiter == Some(me.pointer())) {
                         drop(consumer.take());
                         return Stop::Mine;
                     }
@@ -269,6 +290,15 @@ impl Lane {
         }
         if control.suspends > 0 {
             if self.has_handles() {
+                if self.engine.phase() == Phase::Cancelling {
+                    // The shutdown that dropped what suspended queues hold back has missed this one.
+                    drop(control);
+                    let is_left = self.walk(hold, Until::End, Loss::Ended) == 0;
+                    control = self.control();
+                    if !is_left || control.suspends == 0 {
+                        return false;
+                    }
+                }
                 control.keeper = Keeper::Parked;
                 return true;
             }
@@ -285,141 +315,31 @@ impl Lane {
         let mut next = Some(hold);
         while let Some(mut hold) = next.take() {
             self.walk(&mut hold, Until::End, loss);
-            if let Drained::More(more) = self.drain(hold, None, 0) {
+            if let Drained::More(mut more) = self.drain(hold, None, 0) {
+                if self.borrows_bodies() && more.is_at_a_sync() {
+                    return self.leave_to_callers(more);
+                }
                 next = Some(more);
             }
         }
     }
 
+    /// Leaves the lane to the threads that wait for what they have lent to it: no token runs any more.
+    fn leave_to_callers(&self, hold: Holder<'_>) {
+        let mut control = self.control();
+        let _ = hold.schedule(&mut control);
+        let first = control.first_waiter().map(|waiter| waiter.tell(Turn::Come, 0, &mut control));
+        drop(control);
+        // One that is not in line yet sees that the lane is scheduled.
+        first.inspect(|parker| parker.unpark());
+    }
+
     /// Leaves a lane after a sync body.
-    fn release(&self, hold: Holder<'_>) {
+    pub(super) fn release(&self, hold: Holder<'_>) {
         if let Err(hold) = hold.try_idle()
             && let Drained::More(more) = self.drain(hold, None, 0)
         {
             self.give(more, Route::Lane);
-        }
-    }
-
-    /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
-    #[inline]
-    pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        match self.target() {
-            None => self.serial_sync_at_root(site, f),
-            Some(target) => self.serial_sync_below(target, site, f),
-        }
-    }
-
-    #[inline]
-    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        yield_point();
-        let hold =
-            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(hold)) => hold,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-                None => without_unwinding(|| self.stand_in_line(None)),
-            };
-        self.run_body(hold, site, f)
-    }
-
-    #[inline]
-    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
-        struct Release<'a>(Option<Holder<'a>>);
-        impl Drop for Release<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                if let Some(hold) = self.0.take() {
-                    hold.lane().release(hold);
-                }
-            }
-        }
-        let _release = Release(Some(hold));
-        Frame::run_body(self, Mode::Exclusive, site, f)
-    }
-
-    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
-    #[cold]
-    fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
-        let waiter = Waiter::new();
-        let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
-        let mut hold = hold.or(edge);
-        loop {
-            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter.pointer())) {
-                return mine;
-            }
-            hold = self.claim_or_wait(&waiter);
-        }
-    }
-
-    /// As `serial_sync`, on a lane with a target: the thread stands in the target's line first, and looks for its turn
-    /// here when it has the right to run what the target runs. It waits here without any right.
-    fn serial_sync_below<R>(&self, target: &Self, site: Site, f: impl FnOnce() -> R) -> R {
-        let waiter = Waiter::new();
-        let me = waiter.pointer();
-        let mut is_in_line = false;
-        let mut body = Some(f);
-        let mut value = None;
-        loop {
-            target.sync_for_child(site, &mut || {
-                let mine = if is_in_line {
-                    let hold = self.claim(Some(me), &mut self.control());
-                    without_unwinding(|| hold.and_then(|hold| self.drain_up_to(hold, me)))
-                } else {
-                    match self.acquire() {
-                        Some(Acquired::Free(hold)) => Some(hold),
-                        other => without_unwinding(|| {
-                            is_in_line = true;
-                            let edge = self.push(Job::marker(Kind::Sync, me.to_word()));
-                            let held = other.map(Acquired::into_hold).or(edge);
-                            let hold = held.or_else(|| self.claim(Some(me), &mut self.control()));
-                            hold.and_then(|hold| self.drain_up_to(hold, me))
-                        }),
-                    }
-                };
-                if let Some(hold) = mine
-                    && let Some(f) = body.take()
-                {
-                    value = Some(self.run_body(hold, site, f));
-                }
-            });
-            if let Some(value) = value {
-                return value;
-            }
-            without_unwinding(|| self.wait_until_due(&waiter));
-        }
-    }
-
-    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
-    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: WaiterPointer) -> Option<Holder<'a>> {
-        match self.drain(hold, Some(me), u32::MAX) {
-            Drained::Mine(hold) => return Some(hold),
-            Drained::More(more) => self.give(more, Route::Lane),
-            Drained::Left => {}
-        }
-        None
-    }
-
-    /// Takes the lane if nobody else is about to; else waits until there is reason to look again.
-    fn claim_or_wait(&self, waiter: &Waiter) -> Option<Holder<'_>> {
-        let mut control = self.control();
-        waiter.rejoin(&mut control);
-        let hold = self.claim(Some(waiter.pointer()), &mut control);
-        if hold.is_none() {
-            control.link(waiter.pointer());
-            drop(control);
-            waiter.wait(&self.reason_to_wait());
-        }
-        hold
-    }
-
-    /// Waits until the lane could be claimed.
-    fn wait_until_due(&self, waiter: &Waiter) {
-        let mut control = self.control();
-        waiter.rejoin(&mut control);
-        let is_due = [Keeper::Scheduled, Keeper::Due(waiter.pointer())].contains(&control.keeper);
-        if !is_due || planted!("chain_waits_blindly") {
-            control.link(waiter.pointer());
-            drop(control);
-            waiter.wait(&self.reason_to_wait());
         }
     }
 

@@ -12,6 +12,9 @@ impl Lane {
     /// Runs `f` when it is its turn, or tells what stands in the way.
     #[inline]
     pub(super) fn try_sync<F: FnOnce() -> R, R>(&self, kind: Kind, site: Site, f: F) -> Result<R, SyncError<F>> {
+        if self.is_left_behind() {
+            return Err(SyncError::Forked { closure: f, label: Arc::clone(self.label()) });
+        }
         if Frame::forbids(self, kind == Kind::SyncBarrier) {
             return Err(self.would_deadlock(site, f));
         }

@@ -31,6 +31,7 @@ impl Token {
     fn redeem(&mut self) {
         if let Some(lane) = self.0.take() {
             match lane.engine.phase() {
+                Phase::Forked => {}
                 Phase::Cancelling => lane.abandon(),
                 Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),
                 Phase::Open | Phase::Draining => lane.run_serial(),

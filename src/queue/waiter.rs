@@ -27,6 +27,8 @@ use std::ptr::NonNull;
 #[derive(Debug)]
 pub(super) struct Waiter {
     told: Told,
+    /// The nearest lane above the one where the thread stands that the thread shares, or null. For comparison only.
+    shared: *const Lane,
     parker: Arc<Parker>,
 }
 
@@ -36,7 +38,12 @@ const SPINS: u32 = 40;
 impl Waiter {
     /// A waiter of the calling thread.
     pub(super) fn new() -> Self {
-        Self { told: Told::new(), parker: parker() }
+        Self { told: Told::new(), parker: parker(), shared: ptr::null() }
+    }
+
+    /// A waiter of the calling thread, which waits for what it lends to `lane`.
+    pub(super) fn below(lane: &Lane) -> Self {
+        Self { shared: Frame::shared_above(lane).map_or(ptr::null(), ptr::from_ref), ..Self::new() }
     }
 
     pub(super) fn turn(&self) -> Turn {
@@ -46,6 +53,20 @@ impl Waiter {
     /// Stands in line again, after a turn that was not the last. The control is locked.
     pub(super) fn rejoin(&self, _: &mut Control) {
         self.told.untell();
+    }
+
+    /// Stands in the line of `lane`. A thread that shares a lane above comes first: whoever else is told to come may have to
+    /// wait up there for this one.
+    pub(super) fn link(&self, lane: &Lane, control: &mut Control) {
+        match self.shared(lane) {
+            Some(_) => control.link_first(self.pointer()),
+            None => control.link(self.pointer()),
+        }
+    }
+
+    /// The lane above `lane` that the thread shared when it came.
+    pub(super) fn shared<'a>(&self, lane: &'a Lane) -> Option<&'a Lane> {
+        if self.shared.is_null() { None } else { lane.chain().find(|above| ptr::eq(*above, self.shared)) }
     }
 
     /// What `Done` came with.
@@ -141,6 +162,8 @@ pub(super) struct Frame {
     mode: Mode,
     /// `None` if the thread runs the lane's own jobs, which belong to nobody further down the stack.
     site: Option<Site>,
+    /// The newest frame of the thread whose sync body this one runs, if it is not its own: it waits meanwhile.
+    lender: *const Frame,
     outer: *const Frame,
 }
 
@@ -148,17 +171,22 @@ impl Frame {
     /// Runs `f`, which runs or drops jobs of the lane, with `lane` as the thread's current one.
     #[inline]
     pub(super) fn run<R>(lane: &Lane, mode: Mode, f: impl FnOnce() -> R) -> R {
-        Self::enter(lane, mode, None, f)
+        Self::enter(lane, mode, None, ptr::null(), f)
     }
 
     /// Runs the body of a sync call with `lane` as the thread's current one.
     #[inline]
     pub(super) fn run_body<R>(lane: &Lane, mode: Mode, site: Site, f: impl FnOnce() -> R) -> R {
-        Self::enter(lane, mode, Some(site), f)
+        Self::enter(lane, mode, Some(site), ptr::null(), f)
+    }
+
+    /// Runs the body of a sync call for the thread that has made it, whose newest frame is `lender`.
+    pub(super) fn run_lent<R>(lane: &Lane, mode: Mode, site: Site, lender: *const Self, f: impl FnOnce() -> R) -> R {
+        Self::enter(lane, mode, Some(site), lender, f)
     }
 
     #[inline]
-    fn enter<R>(lane: &Lane, mode: Mode, site: Option<Site>, f: impl FnOnce() -> R) -> R {
+    fn enter<R>(lane: &Lane, mode: Mode, site: Option<Site>, lender: *const Frame, f: impl FnOnce() -> R) -> R {
         struct Restore(*const Frame);
         impl Drop for Restore {
             #[inline]
@@ -166,39 +194,55 @@ impl Frame {
                 current::replace_top(self.0);
             }
         }
-        let frame = Frame { lane, mode, site, outer: current::top() };
+        let frame = Frame { lane, mode, site, lender, outer: current::top() };
         let _restore = Restore(current::replace_top(ptr::from_ref(&frame)));
         f()
     }
 
-    /// The thread's frames, newest first.
-    fn all() -> impl Iterator<Item = &'static Self> {
-        let mut next = current::top();
-        std::iter::from_fn(move || {
-            // SAFETY: a frame in the chain is on this thread's stack below us, and is taken out before it goes; the
-            // iterator does not leave this module, whose functions return before any frame ends.
-            let frame = unsafe { next.as_ref() }?;
+    /// Shows the thread's frames to `look`, newest first and those of a lender before what the thread held before, until
+    /// it has found something.
+    fn find<R>(mut look: impl FnMut(&Self) -> Option<R>) -> Option<R> {
+        Self::find_from(current::top(), &mut look)
+    }
+
+    fn find_from<R>(mut next: *const Self, look: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
+        // SAFETY: a frame in the chain is on this thread's stack below us, or on that of a lender, who waits until the
+        // frame of its body has been taken out; on each stack a frame is taken out before it goes.
+        while let Some(frame) = unsafe { next.as_ref() } {
+            let found = look(frame).or_else(|| Self::find_from(frame.lender, look));
+            if found.is_some() {
+                return found;
+            }
             next = frame.outer;
-            Some(frame)
-        })
+        }
+        None
     }
 
     /// How the thread holds `lane`, if it does; the strongest hold if there are several.
     #[inline]
     pub(super) fn hold_of(lane: &Lane) -> Option<Mode> {
-        let mut held = None;
-        for frame in Self::all().filter(|frame| ptr::eq(frame.lane, lane)) {
-            if frame.mode != Mode::Shared {
-                return Some(frame.mode);
+        let mut shared = None;
+        let alone = Self::find(|frame| {
+            if !ptr::eq(frame.lane, lane) {
+                return None;
             }
-            held = Some(Mode::Shared);
+            shared = shared.or((frame.mode == Mode::Shared).then_some(Mode::Shared));
+            (frame.mode != Mode::Shared).then_some(frame.mode)
+        });
+        alone.or(shared)
+    }
+
+    /// The nearest lane above `lane` that the thread shares.
+    fn shared_above(lane: &Lane) -> Option<&Lane> {
+        if current::top().is_null() {
+            return None;
         }
-        held
+        lane.chain().skip(1).find(|above| Self::hold_of(above).is_some())
     }
 
     /// True if the thread looks through `lane`'s list, further up its stack.
     pub(super) fn is_walking(lane: &Lane) -> bool {
-        Self::all().any(|frame| ptr::eq(frame.lane, lane) && frame.mode == Mode::Walking)
+        Self::find(|frame| (ptr::eq(frame.lane, lane) && frame.mode == Mode::Walking).then_some(())).is_some()
     }
 
     /// True if a sync call onto `lane` from this thread could never return: the thread holds the lane, or one that it
@@ -216,29 +260,30 @@ impl Frame {
 
     /// The labels of the lanes that the thread holds and the sync calls by which it came to them, newest first.
     pub(super) fn held() -> Vec<(Arc<str>, Option<Site>)> {
-        // SAFETY: whoever runs a lane's jobs keeps the lane alive.
-        Self::all().map(|frame| (Arc::clone(unsafe { (*frame.lane).label() }), frame.site)).collect()
+        let mut held = Vec::new();
+        let _: Option<()> = Self::find(|frame| {
+            // SAFETY: whoever runs a lane's jobs keeps the lane alive.
+            held.push((Arc::clone(unsafe { (*frame.lane).label() }), frame.site));
+            None
+        });
+        held
     }
 
     /// True if what the thread runs belongs to `lane`: it is the newest lane, a target of it, or the one from which a
     /// sync call came here.
     pub(super) fn is_within(lane: &Lane) -> bool {
-        for frame in Self::all() {
+        Self::find(|frame| {
             // SAFETY: as in `held`.
-            if unsafe { &*frame.lane }.chain().any(|above| ptr::eq(above, lane)) {
-                return true;
-            }
-            if frame.site.is_none() {
-                return false;
-            }
-        }
-        false
+            let is_here = unsafe { &*frame.lane }.chain().any(|above| ptr::eq(above, lane));
+            (is_here || frame.site.is_none()).then_some(is_here)
+        })
+        .unwrap_or(false)
     }
 
-    /// The newest lane.
+    /// The newest lane; not one that is inactive still, and drops what it has collected.
     pub(super) fn current() -> Option<Arc<Lane>> {
         // SAFETY: as in `held`.
-        Self::all().next().map(|frame| unsafe { (*frame.lane).to_arc() })
+        Self::find(|frame| Some(unsafe { (*frame.lane).to_arc() })).filter(|lane| !lane.is_inactive())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::event_loop::EventLoop;
 use crate::job;
 use crate::pool::Config;
 use crate::pool::MAX_THREADS;
+use crate::pool::NiceLevels;
 use crate::pool::Pool;
 use crate::pool::PoolEvent;
 use crate::pool::StallPolicy;
@@ -23,7 +24,9 @@ use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::Weak;
 use crate::sync::available_parallelism;
+use crate::sync::is_child;
 use crate::sync::panicking;
+use crate::sync::watch_forks;
 use std::fmt;
 use std::time::Duration;
 
@@ -55,6 +58,7 @@ pub struct RuntimeBuilder {
     spare_idle: Duration,
     drop_within: Duration,
     stall: StallPolicy,
+    nice_levels: bool,
     hooks: Hooks,
     on_thread_start: Option<ThreadHook>,
     on_thread_stop: Option<ThreadHook>,
@@ -81,6 +85,7 @@ impl RuntimeBuilder {
             spare_idle: Duration::from_secs(1),
             drop_within: DROP_WITHIN,
             stall: StallPolicy::Report,
+            nice_levels: false,
             hooks: Hooks::default(),
             on_thread_start: None,
             on_thread_stop: None,
@@ -128,6 +133,37 @@ impl RuntimeBuilder {
     /// What happens when every thread is blocked while jobs are queued.
     pub fn stall_policy(mut self, policy: StallPolicy) -> Self {
         self.stall = policy;
+        self
+    }
+
+    /// Whether a thread takes the nice value of its job's class, so that the operating system knows of it too. Off by
+    /// default.
+    ///
+    /// While a thread runs jobs of [`Qos::Utility`](crate::Qos::Utility) it is nicer than the thread that calls `build` by
+    /// 5, for [`Qos::Background`](crate::Qos::Background) by 10, and otherwise not at all: no class is less nice, which
+    /// takes privileges. Against jobs of other threads and other processes on a busy machine, such work then gets less of
+    /// the processor.
+    ///
+    /// It costs a system call when a thread goes from one of these levels to another. A job that runs keeps its level
+    /// until it ends, whoever waits for it, and threads that it starts itself inherit it. What a thread runs while it
+    /// waits in `exec_sync` runs at the level which that thread has.
+    ///
+    /// `build` tries on a thread of its own whether the way back is permitted, and starts the thread that serves the timers
+    /// at once, lest it inherit the level of a job.
+    ///
+    /// ```
+    /// use concourse::{Runtime, RuntimeError};
+    ///
+    /// let runtime = match Runtime::builder().nice_levels(true).build() {
+    ///     // Ordinary users may only become nicer, unless the administrator has set RLIMIT_NICE.
+    ///     Err(RuntimeError::NiceLevels { .. }) => Runtime::builder().build()?,
+    ///     other => other?,
+    /// };
+    /// # drop(runtime);
+    /// # Ok::<(), RuntimeError>(())
+    /// ```
+    pub fn nice_levels(mut self, follow: bool) -> Self {
+        self.nice_levels = follow;
         self
     }
 
@@ -182,12 +218,12 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Builds the runtime. No thread is started before it is needed.
+    /// Builds the runtime. No thread is started before it is needed, except with [`nice_levels`](Self::nice_levels).
     ///
     /// # Errors
     ///
-    /// [`RuntimeError`] if the numbers of threads are 0, contradict each other or are too large, or if the name contains a
-    /// NUL byte.
+    /// [`RuntimeError`] if the numbers of threads are 0, contradict each other or are too large, if the name contains a
+    /// NUL byte, or if nice levels are not permitted.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         self.build_on(Pool::new, Box::new(EventLoop::start))
     }
@@ -198,6 +234,10 @@ impl RuntimeBuilder {
         employ: impl FnOnce(Config) -> Arc<T>,
         start_loop: StartLoop,
     ) -> Result<Runtime, RuntimeError> {
+        if is_child() {
+            return Err(RuntimeError::Forked);
+        }
+        watch_forks();
         let threads = self.threads.unwrap_or_else(available_parallelism);
         let max_threads = self.max_threads.unwrap_or(MAX_THREADS_BY_DEFAULT.max(threads));
         if threads == 0 {
@@ -212,6 +252,9 @@ impl RuntimeBuilder {
         if self.name.contains('\0') {
             return Err(RuntimeError::BadThreadName);
         }
+        let nice = self.nice_levels.then(NiceLevels::probe).transpose();
+        let nice =
+            nice.map_err(|error| RuntimeError::NiceLevels { errno: error.raw_os_error().unwrap_or_default() })?;
         if self.hooks.on_panic.is_some() {
             note_panic_locations_once();
         }
@@ -224,11 +267,16 @@ impl RuntimeBuilder {
             on_thread_stop: self.on_thread_stop,
             on_event: listener(Arc::clone(&told), self.on_stall, self.on_spawn_failure),
             stall: self.stall,
+            nice,
             ..Config::new(threads, max_threads)
         });
         let engine = Engine::with_loop(name, Arc::clone(&threads) as _, self.hooks, start_loop);
         // No thread has been started yet, so nobody has asked before.
         let _ = told.set(Arc::downgrade(&engine));
+        if nice.is_some() {
+            // If it cannot be started now, the first timer tries again and reports it.
+            drop(engine.event_loop());
+        }
         Ok(Runtime { engine, threads, drop_within: self.drop_within })
     }
 }

@@ -22,6 +22,7 @@ use crate::engine::Phase;
 use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::deadline_after;
+use crate::sync::is_child;
 use crate::sync::now;
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,11 @@ use std::time::Duration;
 /// Dropping a runtime is `shutdown(Shutdown::CancelPending.within(..))` with the builder's `drop_within`: it drops and
 /// reports what has not started. Queues outlive their runtime: what is submitted to them afterwards is rejected, and sync
 /// calls still run, on the caller's thread.
+///
+/// A forked child has the runtimes of its parent and none of their threads. What is submitted there is rejected; a sync
+/// call runs if its queue was at rest, and is refused otherwise; a wait that nobody could end panics. A job that forks is
+/// to end the child itself, or to call `exec`: the child of a job that returns ends there. A child has no runtime of its
+/// own.
 ///
 /// ```
 /// use concourse::{Runtime, Shutdown};
@@ -68,12 +74,16 @@ impl Runtime {
 
     /// The runtime that [`Queue::serial`](crate::Queue::serial) and its siblings use, built on first use. It is never
     /// dropped: leaving `main` abandons what is queued, as in libdispatch.
+    ///
+    /// # Panics
+    ///
+    /// In a forked child, if the parent had runtimes, but not this one.
     pub fn default_runtime() -> &'static Self {
         static DEFAULT: OnceLock<Runtime> = OnceLock::new();
         DEFAULT.get_or_init(|| match Self::builder().build() {
             Ok(runtime) => runtime,
-            // The defaults are within their bounds on every machine.
-            Err(error) => unreachable!("{error}"),
+            // The defaults are within their bounds on every machine, but a forked child has no runtime.
+            Err(error) => panic!("{error}"),
         })
     }
 
@@ -104,9 +114,12 @@ impl Runtime {
     ///
     /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
     /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
-    /// from a job of this runtime it waits for nothing, and reports that job as running. May be called again, with a longer
-    /// time for instance.
+    /// from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it ends and waits
+    /// for nothing, and the report is not complete. May be called again, with a longer time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
+        if is_child() {
+            return Report { complete: false, ..self.report(0) };
+        }
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
         // Before anything is refused, so that the event loop's thread never has a refused job to drop.

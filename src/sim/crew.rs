@@ -159,6 +159,14 @@ impl Executor for Crew {
         self.config.max_threads
     }
 
+    fn threads(&self) -> usize {
+        self.config.threads
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage.schedule().jobs.stopped
+    }
+
     fn is_quiet(&self) -> bool {
         let schedule = self.stage.schedule();
         schedule.jobs.stopped || schedule.jobs.len() == 0

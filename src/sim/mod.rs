@@ -122,7 +122,7 @@ impl Sim {
     /// Settles how the program's runtime is built: its threads, limits and hooks.
     ///
     /// `threads` is 2 if the builder does not say. The simulated threads take their jobs in any order, and spare ones
-    /// stay until the end; `spare_idle`, `stall_policy`, `on_stall` and `on_spawn_failure` have no meaning here.
+    /// stay until the end; `nice_levels`, `spare_idle`, `stall_policy`, `on_stall` and `on_spawn_failure` have no meaning here.
     pub fn runtime(mut self, builder: RuntimeBuilder) -> Self {
         self.runtime = builder;
         self
@@ -217,5 +217,7 @@ fn build(builder: RuntimeBuilder, stage: &Arc<Stage>) -> Result<Runtime, Runtime
         of_loop.start(&mut of_loop.schedule(), Role::Events, name.to_owned(), move |_| living.live());
         Ok(event_loop)
     };
+    // A nice value decides about real time.
+    let builder = builder.nice_levels(false);
     builder.threads_by_default(THREADS).build_on(|config| Crew::new(stage, config), Box::new(start_loop))
 }

@@ -69,6 +69,15 @@ pub(crate) fn offer_host(host: impl FnOnce() -> Arc<dyn Host>) {
     });
 }
 
+/// Takes the calling thread's host away for good, without telling it: in a forked child its engine has no threads.
+pub(super) fn abandon() {
+    let _ = HOST.try_with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            std::mem::forget(slot.take());
+        }
+    });
+}
+
 /// Runs `f`, which may block in ways that the crate does not see; the thread's host, if any, makes up for it at once.
 pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
     /// Tells the host also when `f` unwinds.

@@ -19,6 +19,7 @@ mod face;
 #[path = "native.rs"]
 mod face;
 
+mod fork;
 mod host;
 mod line;
 mod parking;
@@ -28,6 +29,7 @@ pub(crate) use face::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
     Steal, Stealer, UnsafeCell, fence, handshake, ordinal, spin_loop, thread_local, yield_now,
 };
+pub(crate) use fork::{is_child, watch_forks};
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 pub(crate) use host::OnPark;
 #[cfg(feature = "sim")]

@@ -1,9 +1,10 @@
 //! The machine itself: standard atomics, parking_lot locks, crossbeam deques.
 
+use super::fork::{CHILDS_NAP, nap};
 use std::cell;
 
 pub(crate) use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use parking_lot::{Condvar, MutexGuard};
 pub(crate) use std::hint::spin_loop;
 #[cfg(not(concourse_tsan))]
 pub(crate) use std::sync::atomic::fence;
@@ -16,6 +17,35 @@ pub(crate) use std::thread_local;
 pub(crate) fn fence(_: std::sync::atomic::Ordering) {
     static FENCE: AtomicU32 = AtomicU32::new(0);
     FENCE.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+}
+
+/// How often a forked child tries a lock. The crate holds locks for microseconds.
+const CHILDS_TRIES: u32 = if cfg!(test) { 50 } else { 5_000 };
+
+/// parking_lot's mutex. In a forked child, where the thread that held it may not exist, `lock` panics in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(parking_lot::Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        if super::is_child() { self.lock_in_child() } else { self.0.lock() }
+    }
+
+    #[cold]
+    fn lock_in_child(&self) -> MutexGuard<'_, T> {
+        for _ in 0..CHILDS_TRIES {
+            if let Some(guard) = self.0.try_lock() {
+                return guard;
+            }
+            nap(CHILDS_NAP);
+        }
+        panic!("a thread of the parent held a lock when this process was forked; use `exec` in the child")
+    }
 }
 
 /// An unsafe cell with the two doors that loom's has.
@@ -64,4 +94,22 @@ pub(crate) fn ordinal() -> u32 {
         ordinal.get()
     }
     ORDINAL.with(|ordinal| if ordinal.get() == u32::MAX { first(ordinal) } else { ordinal.get() })
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::Mutex;
+    use std::panic::AssertUnwindSafe;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_child_does_not_wait_for_a_lock_without_end() {
+        let lock = Mutex::new(7);
+        let held = lock.lock();
+        let waited = catch_unwind(AssertUnwindSafe(|| *lock.lock_in_child()));
+        let message = waited.unwrap_err();
+        assert!(message.downcast_ref::<&str>().unwrap().contains("when this process was forked"));
+        drop(held);
+        assert_eq!(*lock.lock_in_child(), 7);
+    }
 }

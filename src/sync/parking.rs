@@ -4,6 +4,7 @@
 //! The parker is the crate's own and not `std::thread::park`: that token belongs to the user, and a wait of ours must
 //! not swallow an `unpark` that was meant for the code around it.
 
+use super::fork::{CHILDS_NAP, nap, refuse_endless_wait};
 use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local, yield_point};
 use std::fmt;
 use std::time::Instant;
@@ -71,6 +72,9 @@ impl Parker {
 
     /// Takes the token, sleeping until it is there or the deadline has passed. May also return early: callers loop.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
+        if super::is_child() {
+            return self.park_in_child(deadline);
+        }
         // Acquire: pairs with `unpark`'s Release, so whatever the waker wrote before is seen.
         if self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             return;
@@ -104,11 +108,23 @@ impl Parker {
         let _ = self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
     }
 
+    /// As `park`, in a forked child, by looking now and then: the lock's list of sleeping threads has the parent's in it,
+    /// whose memory new threads of the child are given.
+    #[cold]
+    fn park_in_child(&self, deadline: Option<Instant>) {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // Acquire: as in `park`.
+        if self.state.swap(EMPTY, Ordering::Acquire) != NOTIFIED {
+            nap(left.map_or(CHILDS_NAP, |left| left.min(CHILDS_NAP)));
+        }
+    }
+
     /// Leaves the token and wakes the thread if it sleeps.
     pub(crate) fn unpark(&self) {
         // Release: pairs with the Acquire operations of `park`.
         let release = if cfg!(concourse_planted = "relaxed_unpark") { Ordering::Relaxed } else { Ordering::Release };
-        if self.state.swap(NOTIFIED, release) == PARKED {
+        // In a child whoever is parked is a thread of the parent.
+        if self.state.swap(NOTIFIED, release) == PARKED && !super::is_child() {
             // The parked thread held the lock from its announcement to its sleep: passing through the lock means that
             // it sleeps now, so the notification cannot come too early.
             #[cfg(not(concourse_planted = "early_notify"))]
@@ -138,6 +154,9 @@ pub(crate) fn park_while(
 ) {
     if !waiting() {
         return;
+    }
+    if deadline.is_none() {
+        refuse_endless_wait(reason);
     }
     let host = host();
     if let Some(host) = &host {

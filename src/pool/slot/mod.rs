@@ -6,6 +6,7 @@
 pub(crate) mod state;
 
 pub(crate) use state::Bell;
+pub(crate) use state::Label;
 pub(crate) use state::Pace;
 pub(crate) use state::SlotSet;
 
@@ -20,6 +21,8 @@ use std::path::PathBuf;
 /// One place for a worker.
 pub(crate) struct Slot {
     pub(crate) stealer: Stealer<Job>,
+    /// The class of the jobs in the deque.
+    pub(crate) class: Label,
     pub(crate) bell: Bell,
     pub(crate) pace: Pace,
     /// Why the worker waits, while it does.
@@ -37,6 +40,7 @@ impl Slot {
         let deque = Deque::new_lifo();
         Self {
             stealer: deque.stealer(),
+            class: Label::new(),
             bell: Bell::new(),
             pace: Pace::new(),
             reason: Mutex::new(None),
@@ -44,6 +48,12 @@ impl Slot {
             thread: Mutex::new(None),
             deque: Mutex::new(Some(deque)),
         }
+    }
+
+    /// The class of the jobs that can be stolen here, if there are any.
+    pub(crate) fn class_on_offer(&self) -> Option<usize> {
+        // In this order: the label is at least as new as the job that was seen.
+        (!self.stealer.is_empty()).then(|| self.class.get())
     }
 
     /// Gives the slot's new worker its deque.

@@ -8,16 +8,19 @@
 //! Bell      [ rung                           ]
 //! Pace      63                         1  0
 //!           [ STEPS                     ][RUNNING]
+//! Label     [ class                          ]
 //! ```
 //!
 //! * A bit belongs to whoever clears it: a sleeper's bit is cleared once, by a caller or by the sleeper itself.
 //! * `rung`: a caller has taken the worker's bit and has counted it. Cleared by the worker.
 //! * `STEPS`: jobs started by the slot's workers. Written by the worker alone, read by the sentinel, which only compares.
 //! * `RUNNING`: a job runs. An unchanged word with `RUNNING` is a worker that is stuck in one job.
+//! * `class`: of all jobs in the slot's deque. Changed by the worker alone, and only while the deque is empty.
 
 use crate::bits::Field;
 use crate::sync::AtomicBool;
 use crate::sync::AtomicU64;
+use crate::sync::AtomicUsize;
 use crate::sync::Line;
 use crate::sync::Ordering;
 use crate::sync::Parker;
@@ -175,6 +178,30 @@ impl Pace {
     /// True if both readings, the second one later, show the worker in the same job.
     pub(crate) fn is_stuck(earlier: u64, later: u64) -> bool {
         earlier == later && Self::is_running(later)
+    }
+}
+
+/// The class of the jobs in a deque.
+///
+/// A thief reads it after it has seen a job, and takes that job later: if the worker has emptied the deque and begun
+/// another class in between, what the thief takes passes for the old class. At most one batch then runs out of its order.
+#[derive(Debug)]
+pub(crate) struct Label(AtomicUsize);
+
+// Relaxed everywhere: the deque's own operations order the label with the jobs.
+impl Label {
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// By the slot's worker, while its deque is empty.
+    pub(crate) fn set(&self, class: usize) {
+        self.0.store(class, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pool at work: on real threads, each test with a pool of its own.
 
+mod classes;
 mod ending;
 mod growth;
 mod order;

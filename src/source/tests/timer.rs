@@ -50,6 +50,10 @@ impl Executor for Pool {
         1
     }
 
+    fn is_over(&self) -> bool {
+        false
+    }
+
     fn is_quiet(&self) -> bool {
         true
     }

@@ -1,0 +1,26 @@
+//! What a queue still does in a forked child, where the threads of its runtime do not exist.
+//!
+//! Submissions are refused, and what was pending belongs to the parent. A sync call runs if nothing is in its way: a job
+//! that a thread of the parent was running, or a line, will never move here.
+
+use super::lane::Lane;
+use super::waiter::Frame;
+use crate::sync::is_child;
+
+impl Lane {
+    /// True in a child, if a sync call would have to wait for threads of the parent.
+    #[inline]
+    pub(super) fn is_left_behind(&self) -> bool {
+        is_child() && !self.chain().all(|lane| Frame::hold_of(lane).is_some() || lane.is_at_rest())
+    }
+
+    /// True if a job could start here and now.
+    #[cold]
+    fn is_at_rest(&self) -> bool {
+        if self.gate().is_shut() || !self.is_idle() {
+            return false;
+        }
+        let control = self.control();
+        control.running == 0 && !control.exclusive && !control.walking
+    }
+}

@@ -1,0 +1,135 @@
+//! Sync calls onto a serial lane: in place, in line, and below a target.
+
+use super::control::Keeper;
+use super::lane::Acquired;
+use super::lane::Holder;
+use super::lane::Lane;
+use super::loan::lend;
+use super::serial::Drained;
+use super::waiter::Frame;
+use super::waiter::Mode;
+use super::waiter::Site;
+use super::waiter::Turn;
+use super::waiter::Waiter;
+use super::waiter::spin_for;
+use super::waiter::without_unwinding;
+use crate::job::Job;
+use crate::job::Kind;
+use crate::job::Route;
+use crate::sync::planted;
+use crate::sync::yield_point;
+
+impl Lane {
+    /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
+    #[inline]
+    pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+        match self.target() {
+            None => self.serial_sync_at_root(site, f),
+            Some(target) => self.serial_sync_below(target, site, f),
+        }
+    }
+
+    #[inline]
+    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+        yield_point();
+        let hold =
+            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
+                Some(Acquired::Free(hold)) => hold,
+                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
+                None => without_unwinding(|| self.stand_in_line(None)),
+            };
+        self.run_body(hold, site, f)
+    }
+
+    #[inline]
+    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
+        struct Release<'a>(Option<Holder<'a>>);
+        impl Drop for Release<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                if let Some(hold) = self.0.take() {
+                    hold.lane().release(hold);
+                }
+            }
+        }
+        let _release = Release(Some(hold));
+        Frame::run_body(self, Mode::Exclusive, site, f)
+    }
+
+    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
+    #[cold]
+    fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
+        let waiter = Waiter::new();
+        let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
+        let mut hold = hold.or(edge);
+        loop {
+            if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, &waiter)) {
+                return mine;
+            }
+            hold = self.claim_or_wait(&waiter);
+        }
+    }
+
+    /// As `serial_sync`, on a lane with a target: in place, if the lane is free once the thread has the right to run what
+    /// the target runs; else as a job of the lane.
+    fn serial_sync_below<R>(&self, target: &Self, site: Site, f: impl FnOnce() -> R) -> R {
+        let mut body = Some(f);
+        let mut value = None;
+        target.sync_for_child(site, &mut || match self.acquire() {
+            Some(Acquired::Free(hold)) => value = body.take().map(|f| self.run_body(hold, site, f)),
+            Some(Acquired::Held(hold)) => self.release(hold),
+            None => {}
+        });
+        value.unwrap_or_else(|| {
+            let lent =
+                body.and_then(|f| lend(self, Kind::Sync, site, f, |waiter| self.wait_below(target, site, waiter)));
+            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
+        })
+    }
+
+    /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
+    /// without any right.
+    fn wait_below(&self, target: &Self, site: Site, waiter: &Waiter) {
+        while waiter.turn() != Turn::Done {
+            target.sync_for_child(site, &mut || {
+                let hold = self.claim(None, &mut self.control());
+                if let Some(mine) = hold.and_then(|hold| self.drain_up_to(hold, waiter)) {
+                    self.release(mine);
+                }
+            });
+            let mut control = self.control();
+            if waiter.turn() == Turn::Done {
+                return;
+            }
+            waiter.rejoin(&mut control);
+            if control.keeper != Keeper::Scheduled || planted!("chain_waits_blindly") {
+                waiter.link(self, &mut control);
+                drop(control);
+                waiter.wait(&self.reason_to_wait());
+            }
+        }
+    }
+
+    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
+    fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: &Waiter) -> Option<Holder<'a>> {
+        match self.drain(hold, Some(me), u32::MAX) {
+            Drained::Mine(hold) => return Some(hold),
+            Drained::More(more) => self.give(more, Route::Lane),
+            Drained::Left => {}
+        }
+        None
+    }
+
+    /// Takes the lane if nobody else is about to; else waits until there is reason to look again.
+    fn claim_or_wait(&self, waiter: &Waiter) -> Option<Holder<'_>> {
+        let mut control = self.control();
+        waiter.rejoin(&mut control);
+        let hold = self.claim(Some(waiter.pointer()), &mut control);
+        if hold.is_none() {
+            control.link(waiter.pointer());
+            drop(control);
+            waiter.wait(&self.reason_to_wait());
+        }
+        hold
+    }
+}

@@ -1,0 +1,440 @@
+//! Work items: a closure that is submitted once, and can be waited for, watched and cancelled.
+//!
+//! # Protocol and races
+//!
+//! The item's word says how far it has come; whoever takes it out of `Pending` owns the closure, takes it out of its place
+//! under the lock, runs or drops it there and then, and ends the item under the lock again, with everybody who waits.
+//!
+//! - **A cancel comes when the queue reaches the item.** One exchange of the word decides. The loser finds no closure to
+//!   run, or hears that it runs.
+//! - **The item ends between a wait's look at it and its joining.** The second look is under the lock that the end holds.
+//! - **A notification is registered when the item ends.** Under the lock again: it is taken along, or finds the outcome.
+//! - **The captures' destructors panic, or wait for the item.** The end comes from a guard; and the thread that runs or
+//!   drops the closure is known under the lock while it does, so that its own wait is told from others'.
+//!
+//! *Nobody waits for ever for an item that can end*: the closure's owner ends the item however it leaves; an item that
+//! is pending has a job, whose drop ends it, or a handle, and the last handle's drop ends it too.
+
+mod state;
+
+pub use state::Outcome;
+
+use crate::error::WaitError;
+use crate::error::WorkItemError;
+use crate::job::Job;
+use crate::queue::Accept;
+use crate::queue::Dispatch;
+use crate::sync::Arc;
+use crate::sync::Mutex;
+use crate::sync::Parker;
+use crate::sync::Reason;
+use crate::sync::Ticket;
+use crate::sync::Tickets;
+use crate::sync::deadline_after;
+use crate::sync::parker;
+use crate::sync::planted;
+use state::State;
+use state::Withdrawal;
+use std::fmt;
+use std::mem;
+use std::time::Duration;
+use std::time::Instant;
+
+/// What [`WorkItem::cancel`] has achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cancellation {
+    /// The closure has not run and never will.
+    NeverRan,
+    /// The closure is running. It can see that it is unwanted, and is not stopped.
+    Running,
+    /// The closure has run.
+    Done,
+}
+
+type Body = Box<dyn FnOnce(&WorkItem) + Send>;
+
+struct Notification {
+    queue: Box<dyn Accept>,
+    f: Box<dyn FnOnce(Outcome) + Send>,
+}
+
+impl Notification {
+    fn submit(self, outcome: Outcome) {
+        let f = self.f;
+        self.queue.accept(Job::new(move || f(outcome)));
+    }
+}
+
+/// What lies under the item's lock.
+struct Place {
+    body: Option<Body>,
+    /// The thread that runs or drops the closure, while it does.
+    owner: Option<Arc<Parker>>,
+    line: Tickets,
+    notifications: Vec<Notification>,
+}
+
+struct Item {
+    state: State,
+    place: Mutex<Place>,
+}
+
+impl Item {
+    /// The closure, for the thread that has claimed it.
+    fn take_body(&self) -> Option<Body> {
+        let mut place = self.place.lock();
+        place.owner = Some(parker());
+        place.body.take()
+    }
+
+    /// Drops the closure, which the caller has claimed, and ends the item.
+    fn discard(&self, outcome: Outcome) {
+        let _end = End { item: self, outcome };
+        drop(self.take_body());
+    }
+
+    fn end(&self, outcome: Outcome) {
+        let (line, notifications) = {
+            let mut place = self.place.lock();
+            place.owner = None;
+            self.state.end(outcome);
+            (mem::take(&mut place.line), mem::take(&mut place.notifications))
+        };
+        line.grant_all();
+        notifications.into_iter().for_each(|notification| notification.submit(outcome));
+    }
+
+    fn wait(&self, deadline: Option<Instant>, timeout: Duration) -> Result<Outcome, WaitError> {
+        let timed_out = WaitError::TimedOut { after: timeout };
+        if let Some(outcome) = self.state.outcome() {
+            return Ok(outcome);
+        }
+        let ticket = Ticket::new();
+        {
+            let mut place = self.place.lock();
+            if let Some(outcome) = self.state.outcome()
+                && !planted!("work_item_joins_without_a_second_look")
+            {
+                return Ok(outcome);
+            }
+            if place.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &parker())) {
+                return Err(WaitError::WouldDeadlock);
+            }
+            if timeout.is_zero() {
+                return Err(timed_out);
+            }
+            place.line.join(&ticket);
+        }
+        if !ticket.wait(&Reason::Completion, deadline) {
+            self.place.lock().line.leave(&ticket);
+        }
+        // An end that comes at the very moment of the timeout counts.
+        self.state.outcome().ok_or(timed_out)
+    }
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        if self.state.abandon() {
+            self.discard(Outcome::Dropped);
+        }
+    }
+}
+
+/// Ends the item when it goes, also when a panic takes it.
+struct End<'a> {
+    item: &'a Item,
+    outcome: Outcome,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.item.end(self.outcome);
+    }
+}
+
+/// The item on its way to be run. Dropping it drops the closure, if that is still there.
+struct Submission(WorkItem);
+
+impl Submission {
+    fn run(self) {
+        let item = &*self.0.item;
+        if !item.state.start() {
+            return;
+        }
+        let mut end = End { item, outcome: Outcome::Panicked };
+        if let Some(body) = item.take_body() {
+            body(&self.0);
+            end.outcome = Outcome::Finished;
+        }
+    }
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        let item = &self.0.item;
+        if item.state.abandon() {
+            item.discard(Outcome::Dropped);
+        }
+    }
+}
+
+/// A closure that can be submitted once, waited for, watched, and cancelled: libdispatch's block object.
+///
+/// A handle is cheap to clone; all clones are the same item. A queue's own [`exec_async`](Dispatch::exec_async) is cheaper
+/// where none of this is needed.
+///
+/// An item ends exactly once, with an [`Outcome`] that waits and notifications are told: it ran, it panicked, it was
+/// cancelled, or it was dropped unrun. What the closure captured is gone by then. Differences from libdispatch: an item
+/// runs once at most; any number of threads may wait, with or without notifications; a cancelled item gives its captures
+/// up at once, and its place in the queue is an empty job; and an item that a queue drops ends as well.
+///
+/// # Examples
+///
+/// ```
+/// use concourse::{Cancellation, Outcome, Queue, WorkItem};
+///
+/// let queue = Queue::serial("thumbnails");
+/// let guard = queue.suspend_guard()?;
+///
+/// let wanted = WorkItem::new(|| println!("rendered"));
+/// let unwanted = WorkItem::new(|| unreachable!());
+/// for item in [&wanted, &unwanted] {
+///     item.exec_async(&queue).unwrap();
+/// }
+/// assert_eq!(unwanted.cancel(), Cancellation::NeverRan);
+///
+/// drop(guard);
+/// assert_eq!(wanted.wait(), Outcome::Finished);
+/// assert_eq!(unwanted.wait(), Outcome::Cancelled);
+/// # Ok::<(), concourse::SuspendError>(())
+/// ```
+///
+/// A closure that looks whether it is still wanted:
+///
+/// ```
+/// use concourse::{Cancellation, Queue, WorkItem};
+///
+/// let endless = WorkItem::new_with(|item| {
+///     while !item.is_cancelled() {
+///         std::thread::yield_now();
+///     }
+/// });
+/// endless.exec_async(&Queue::serial("endless")).unwrap();
+/// while endless.cancel() == Cancellation::Running {
+///     std::thread::yield_now();
+/// }
+/// endless.wait();
+/// ```
+///
+/// Later, alone, or in a group: whatever takes a closure takes the item's [`job`](Self::job).
+///
+/// ```
+/// use concourse::{Dispatch, Outcome, Queue, WorkItem};
+/// use std::time::Duration;
+///
+/// let queue = Queue::concurrent("cache");
+/// let sweep = WorkItem::new(|| println!("swept"));
+/// queue.barrier_async(sweep.job().unwrap());
+/// assert_eq!(sweep.wait(), Outcome::Finished);
+///
+/// let reminder = WorkItem::new(|| unreachable!());
+/// let timer = queue.after(Duration::from_secs(3600), reminder.job().unwrap())?;
+/// assert!(timer.cancel());
+/// assert_eq!(reminder.wait(), Outcome::Dropped);
+/// # Ok::<(), concourse::TimerError>(())
+/// ```
+#[derive(Clone)]
+pub struct WorkItem {
+    item: Arc<Item>,
+}
+
+impl WorkItem {
+    /// An item that runs `f`.
+    pub fn new(f: impl FnOnce() + Send + 'static) -> Self {
+        Self::new_with(|_| f())
+    }
+
+    /// An item that runs `f` with itself, so that a long closure can look whether it has been
+    /// [cancelled](Self::is_cancelled). A closure that captured a handle of its own item would keep it for ever.
+    pub fn new_with(f: impl FnOnce(&Self) + Send + 'static) -> Self {
+        let place = Place { body: Some(Box::new(f)), owner: None, line: Tickets::default(), notifications: Vec::new() };
+        Self { item: Arc::new(Item { state: State::new(), place: Mutex::new(place) }) }
+    }
+
+    /// Submits the item to `queue`: libdispatch's `dispatch_async` of a block object.
+    ///
+    /// Nothing is merged or lost: the item ends with one outcome. An item that has been cancelled is submitted as an empty
+    /// job. A panic of the closure is contained and reported as for any job.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkItemError::AlreadySubmitted`] if it has been submitted, or its [`job`](Self::job) taken.
+    pub fn exec_async(&self, queue: &impl Dispatch) -> Result<(), WorkItemError> {
+        queue.exec_async(self.job()?);
+        Ok(())
+    }
+
+    /// The item as a closure, for whatever takes one: [`Dispatch::after`], [`Queue::barrier_async`],
+    /// [`Group::exec_async`], a sync call, a thread.
+    ///
+    /// Dropping the closure unrun ends the item as [`Outcome::Dropped`].
+    ///
+    /// # Errors
+    ///
+    /// [`WorkItemError::AlreadySubmitted`], as from [`exec_async`](Self::exec_async).
+    ///
+    /// [`Queue::barrier_async`]: crate::Queue::barrier_async
+    /// [`Group::exec_async`]: crate::Group::exec_async
+    pub fn job(&self) -> Result<impl FnOnce() + Send + 'static + use<>, WorkItemError> {
+        if !self.item.state.submit() {
+            return Err(WorkItemError::AlreadySubmitted);
+        }
+        let submission = Submission(self.clone());
+        Ok(move || submission.run())
+    }
+
+    /// Says that the item is not wanted any more, and how far it has come.
+    ///
+    /// If it has not begun, it never will: what it captured is dropped on this thread before the call returns, a panic in
+    /// such a destructor goes on in the caller, and the item has ended as [`Outcome::Cancelled`]. A closure that runs is
+    /// not stopped, but sees [`is_cancelled`](Self::is_cancelled); the item goes on to its ordinary end. If a second call
+    /// says `NeverRan` the captures may still be on their way out on the thread of the first. This is libdispatch's
+    /// `dispatch_block_cancel`, which keeps the captures until the queue reaches the item.
+    pub fn cancel(&self) -> Cancellation {
+        match self.item.state.cancel() {
+            Withdrawal::Mine => {
+                self.item.discard(Outcome::Cancelled);
+                Cancellation::NeverRan
+            }
+            Withdrawal::NeverRan => Cancellation::NeverRan,
+            Withdrawal::Running => Cancellation::Running,
+            Withdrawal::Done => Cancellation::Done,
+        }
+    }
+
+    /// True once [`cancel`](Self::cancel) has been called, unless the item had ended by then. What was done before the call
+    /// is visible.
+    pub fn is_cancelled(&self) -> bool {
+        self.item.state.is_cancelled()
+    }
+
+    /// How the item has ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.item.state.outcome()
+    }
+
+    /// Waits until the item has ended, and says how: libdispatch's `dispatch_block_wait`, as often as you like.
+    ///
+    /// An item that nobody has submitted may be waited for; somebody may still do it. A thread that waits on a worker of
+    /// a [`Runtime`](crate::Runtime) does not keep a core from other work. An item cannot see that a job of a queue waits
+    /// for an item behind it on the same queue: such a wait never ends.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread is running the item, or dropping what it captured: the wait would never end.
+    #[track_caller]
+    pub fn wait(&self) -> Outcome {
+        match self.wait_timeout(Duration::MAX) {
+            Ok(outcome) => outcome,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Waits until the item has ended, for at most `timeout`, and says how. A timeout too long for the clock is none.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TimedOut`]; the item goes on as if nobody had waited. [`WaitError::WouldDeadlock`] where
+    /// [`wait`](Self::wait) panics.
+    ///
+    /// ```
+    /// use concourse::{Outcome, WaitError, WorkItem};
+    /// use std::time::Duration;
+    ///
+    /// let item = WorkItem::new_with(|item| {
+    ///     assert_eq!(item.wait_timeout(Duration::MAX), Err(WaitError::WouldDeadlock));
+    /// });
+    /// assert!(item.wait_timeout(Duration::ZERO).is_err());
+    /// item.job().unwrap()();
+    /// assert_eq!(item.wait_timeout(Duration::ZERO), Ok(Outcome::Finished));
+    /// ```
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Outcome, WaitError> {
+        self.item.wait(deadline_after(timeout), timeout)
+    }
+
+    /// Submits `f` to `queue` once, with the outcome, as soon as the item has ended: libdispatch's
+    /// `dispatch_block_notify`.
+    ///
+    /// If it has ended, that is now. Otherwise any number may be registered, and all of them are submitted in the order of
+    /// their registration. Nothing is merged or lost beyond what [`Dispatch::exec_async`] says of `queue`.
+    ///
+    /// ```
+    /// use concourse::{Event, Outcome, Queue, WorkItem};
+    ///
+    /// let (work, screen) = (Queue::serial("work"), Queue::serial("screen"));
+    /// let (shown, item) = (Event::new(), WorkItem::new(|| panic!("out of paper")));
+    /// let show = shown.clone();
+    /// item.notify(&screen, move |outcome| {
+    ///     assert_eq!(outcome, Outcome::Panicked);
+    ///     show.set();
+    /// });
+    /// item.exec_async(&work).unwrap();
+    /// shown.wait();
+    /// ```
+    pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
+        let notification = Notification { queue: Box::new(queue.clone()), f: Box::new(f) };
+        let mut place = self.item.place.lock();
+        match self.item.state.outcome() {
+            Some(outcome) => {
+                drop(place);
+                notification.submit(outcome);
+            }
+            None => place.notifications.push(notification),
+        }
+    }
+}
+
+impl fmt::Debug for WorkItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cancelled = self.is_cancelled();
+        f.debug_struct("WorkItem")
+            .field("outcome", &self.outcome())
+            .field("cancelled", &cancelled)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
+impl WorkItem {
+    /// Waits or gives up at `deadline`, with the ticket in the line unless the item has ended.
+    pub(crate) fn wait_by(&self, deadline: Instant) -> Result<Outcome, WaitError> {
+        self.item.wait(Some(deadline), Duration::MAX)
+    }
+
+    /// How many are registered.
+    pub(crate) fn registered(&self) -> usize {
+        let place = self.item.place.lock();
+        place.line.len() + place.notifications.len()
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::sync::OnPark;
+    use crate::sync::enter_host;
+
+    #[test]
+    fn the_host_is_told_of_a_wait_that_blocks_and_no_lock_is_held_then() {
+        let item = WorkItem::new(|| ());
+        let job = Mutex::new(Some(item.job().unwrap()));
+        let host = OnPark::new(move || job.lock().take().unwrap()());
+        let _guard = enter_host(host.clone());
+        assert_eq!(item.wait(), Outcome::Finished);
+        assert_eq!(host.reasons(), [Reason::Completion]);
+        assert_eq!(item.wait(), Outcome::Finished);
+        assert_eq!(host.reasons(), [Reason::Completion], "a wait that does not block tells nobody");
+    }
+}

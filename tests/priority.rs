@@ -1,0 +1,182 @@
+//! Classes of urgency: what is more urgent goes first, and nothing waits for ever.
+
+use concourse::Event;
+use concourse::GlobalQueue;
+use concourse::Group;
+use concourse::Qos;
+use concourse::Runtime;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+const CLASSES: [Qos; 5] = [Qos::Background, Qos::Utility, Qos::Default, Qos::UserInitiated, Qos::UserInteractive];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A runtime whose only thread is kept busy until the event is set.
+fn held() -> (Runtime, Event) {
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+    let (go, began) = (Event::new(), Event::new());
+    let (gate, begins) = (go.clone(), began.clone());
+    runtime.global(Qos::Default).exec_async(move || {
+        begins.set();
+        gate.wait();
+    });
+    assert!(began.wait_timeout(PATIENCE).is_ok());
+    (runtime, go)
+}
+
+fn wait(group: &Group) {
+    assert!(group.wait_timeout(PATIENCE).is_ok());
+}
+
+/// Keeps what has run, in order.
+type Log<T> = Arc<Mutex<Vec<T>>>;
+
+#[test]
+fn when_half_of_all_jobs_are_done_the_urgent_ones_are_ahead() {
+    // libdispatch's `priority`: as many jobs of each class, all of which only compute, until half of them are done.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = 32 * threads;
+    let half = each * 4 / 2;
+    let levels = [Qos::Background, Qos::Utility, Qos::Default, Qos::UserInitiated];
+    let runtime = Runtime::builder().threads(threads).max_threads(threads).build().unwrap();
+    let done: Arc<[AtomicUsize; 4]> = Arc::default();
+    let (all_done, ended, group) = (Arc::new(AtomicUsize::new(0)), Event::new(), Group::new());
+    let go = Event::new();
+    for _ in 0..threads {
+        let gate = go.clone();
+        group.exec_async(&runtime.global(Qos::UserInteractive), move || gate.wait());
+    }
+    for _ in 0..each {
+        for (level, qos) in levels.into_iter().enumerate() {
+            let (done, all_done, ended) = (Arc::clone(&done), Arc::clone(&all_done), ended.clone());
+            group.exec_async(&runtime.global(qos), move || {
+                for step in 0..100_000 {
+                    black_box(step);
+                }
+                // Who comes after the first half does not count any more.
+                let place = all_done.fetch_add(1, SeqCst);
+                if place < half {
+                    done[level].fetch_add(1, SeqCst);
+                }
+                if place + 1 == half {
+                    ended.set();
+                }
+            });
+        }
+    }
+    go.set();
+    assert!(ended.wait_timeout(PATIENCE).is_ok());
+    wait(&group);
+    let done = done.each_ref().map(|count| count.load(SeqCst));
+    assert_eq!(all_done.load(SeqCst), 4 * each);
+    assert_eq!(done.iter().sum::<usize>(), half);
+    assert!(done[3] >= done[1] && done[2] >= done[0], "{done:?}");
+    // Here it is more than a tendency: the upper half goes before the lower one, but for turns out of order.
+    assert!(done[3] + done[2] >= half - half / 20 - threads, "{done:?}");
+}
+
+#[test]
+fn serial_queues_run_in_the_order_of_their_classes() {
+    let (runtime, go) = held();
+    let (log, group) = (Log::default(), Group::new());
+    // The least urgent has waited longest.
+    for qos in CLASSES {
+        let queue = runtime.queue("of a class").qos(qos).build().unwrap();
+        for place in 0..5 {
+            let log = Arc::clone(&log);
+            group.exec_async(&queue, move || log.lock().unwrap().push((qos, place)));
+        }
+    }
+    go.set();
+    wait(&group);
+    let expected: Vec<_> = CLASSES.iter().rev().flat_map(|qos| (0..5).map(move |place| (*qos, place))).collect();
+    assert_eq!(*log.lock().unwrap(), expected);
+}
+
+#[test]
+fn jobs_that_a_job_submits_are_ordered_by_their_classes() {
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+    for own in CLASSES {
+        let (log, group) = (Log::default(), Group::new());
+        let (queues, members, kept) = (CLASSES.map(|qos| runtime.global(qos)), group.clone(), Arc::clone(&log));
+        group.exec_async(&runtime.global(own), move || {
+            for queue in queues {
+                let (log, qos) = (Arc::clone(&kept), queue.qos());
+                members.exec_async(&queue, move || log.lock().unwrap().push(qos));
+            }
+        });
+        wait(&group);
+        let most_urgent_first: Vec<_> = CLASSES.into_iter().rev().collect();
+        assert_eq!(*log.lock().unwrap(), most_urgent_first, "submitted by a job of {own:?}");
+    }
+}
+
+#[test]
+fn a_background_job_runs_during_a_flood_that_never_ends() {
+    fn again(queue: &GlobalQueue, flood: &Arc<AtomicUsize>, end: &Arc<AtomicBool>, members: &Group) {
+        if !end.load(SeqCst) {
+            flood.fetch_add(1, SeqCst);
+            let (next, flood, end, group) = (queue.clone(), Arc::clone(flood), Arc::clone(end), members.clone());
+            members.exec_async(queue, move || again(&next, &flood, &end, &group));
+        }
+    }
+    let (runtime, go) = held();
+    let (flood, end, group) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Group::new());
+    for _ in 0..10 {
+        again(&runtime.global(Qos::UserInteractive), &flood, &end, &group);
+    }
+    let (passed, ends) = (Arc::clone(&flood), Arc::clone(&end));
+    let waited = Arc::new(AtomicUsize::new(0));
+    let tell = Arc::clone(&waited);
+    let background = runtime.queue("background").qos(Qos::Background).build().unwrap();
+    group.exec_async(&background, move || {
+        tell.store(passed.load(SeqCst), SeqCst);
+        ends.store(true, SeqCst);
+    });
+    go.set();
+    wait(&group);
+    // Ten were there before, and a class has its turn after 244 others at the latest.
+    let waited = waited.load(SeqCst);
+    assert!((10..=10 + 244).contains(&waited), "the background job came after {waited} others were submitted");
+}
+
+#[test]
+fn a_sync_call_lends_its_thread_to_a_queue_of_a_low_class() {
+    let (runtime, go) = held();
+    let background = runtime.queue("background").qos(Qos::Background).build().unwrap();
+    let here = std::thread::current().id();
+    let (log, urgent) = (Log::default(), Group::new());
+    for _ in 0..100 {
+        urgent.exec_async(&runtime.global(Qos::UserInteractive), || ());
+    }
+    for _ in 0..3 {
+        let log = Arc::clone(&log);
+        background.exec_async(move || log.lock().unwrap().push(std::thread::current().id()));
+    }
+    // The only thread is busy, and a hundred urgent jobs stand before the queue.
+    let ran = background.exec_sync(|| log.lock().unwrap().clone());
+    assert_eq!(ran, [here; 3]);
+    go.set();
+    wait(&urgent);
+}
+
+#[test]
+fn every_class_has_its_global_queue() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let (group, ran) = (Group::new(), Arc::new(AtomicUsize::new(0)));
+    for qos in CLASSES {
+        let global = runtime.global(qos);
+        assert_eq!(global.qos(), qos);
+        for _ in 0..1_000 {
+            let ran = Arc::clone(&ran);
+            group.exec_async(&global, move || _ = ran.fetch_add(1, SeqCst));
+        }
+    }
+    wait(&group);
+    assert_eq!(ran.load(SeqCst), 5_000);
+}
