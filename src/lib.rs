@@ -30,6 +30,7 @@
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
+//! | a whole program from a seed, in virtual time | `Sim`, with the feature `sim` | |
 //!
 //! # What is promised
 //!
@@ -57,6 +58,8 @@ mod engine;
 mod event_loop;
 mod pool;
 mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 // 3 queues
 mod queue;
@@ -85,6 +88,8 @@ pub use runtime::{
     blocking,
 };
 pub use semaphore::{Permit, Semaphore};
+#[cfg(feature = "sim")]
+pub use sim::Sim;
 pub use source::Source;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};

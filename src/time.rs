@@ -8,6 +8,7 @@
 //! [`now`] is the only place where timers learn the time, so an engine with a virtual clock has one function to stand
 //! in for.
 
+use crate::sync::virtual_time;
 use rustix::time::ClockId;
 use rustix::time::Timespec;
 use rustix::time::clock_gettime;
@@ -89,9 +90,26 @@ pub(crate) fn length(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The time on `clock`.
+/// Where a virtual clock starts. The times of day begin with the millennium; no clock begins with its origin, so that
+/// there are deadlines in the past.
+fn virtual_start(clock: Clock) -> Nanos {
+    const DAY: u64 = 86_400;
+    Nanos(
+        NANOS_PER_SEC
+            * match clock {
+                Clock::Monotonic => DAY,
+                Clock::Boottime => 2 * DAY,
+                Clock::Wall => 978_307_200,
+            },
+    )
+}
+
+/// The time on `clock`, which is virtual on a thread of a simulation.
 #[inline]
 pub(crate) fn now(clock: Clock) -> Nanos {
+    if let Some(elapsed) = virtual_time() {
+        return virtual_start(clock).after(elapsed);
+    }
     Nanos::from_timespec(clock_gettime(match clock {
         Clock::Monotonic => ClockId::Monotonic,
         Clock::Boottime => ClockId::Boottime,

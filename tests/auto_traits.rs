@@ -82,6 +82,19 @@ fn plain_values_are_shared_between_threads() {
     shared::<SyncError<fn()>>();
 }
 
+#[cfg(feature = "sim")]
+#[test]
+fn what_a_simulation_tells_is_shared_between_threads() {
+    shared::<Sim>();
+    shared::<sim::Failure>();
+    shared::<sim::Cause>();
+    shared::<sim::Deadlock>();
+    shared::<sim::BlockedThread>();
+    shared::<sim::Trace>();
+    shared::<sim::Step>();
+    shared::<sim::Moment>();
+}
+
 #[test]
 fn what_carries_a_value_is_as_movable_as_the_value() {
     is_not!(SubmitError<Rc<()>>, Send);

@@ -47,6 +47,9 @@ pub struct LossReport<'a> {
     pub closure: &'static str,
 }
 
+/// Starts an event loop of this name.
+pub(crate) type StartLoop = Box<dyn Fn(&str) -> Result<Arc<EventLoop>, TimerError> + Send + Sync>;
+
 pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport<'_>) + Send + Sync>;
 pub(crate) type LossHook = Arc<dyn Fn(&LossReport<'_>) + Send + Sync>;
 
@@ -108,10 +111,11 @@ pub struct Engine {
     /// On a line of its own: it is written for every block, what stands beside it is read for every job.
     pub(crate) blocks: Line<BlockCache>,
     event_loop: Mutex<LoopSlot>,
+    start_loop: StartLoop,
     life: Life,
     name: Arc<str>,
     hooks: Hooks,
-    suspended: Mutex<BTreeMap<usize, Weak<dyn Suspended>>>,
+    suspended: Mutex<Roll>,
     panics: Tally,
     dropped: Tally,
     rejected: Tally,
@@ -123,16 +127,29 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// The suspended queues, each with the how-manieth it was: their names are addresses, and those decide nothing.
+#[derive(Default)]
+struct Roll {
+    queues: BTreeMap<usize, (u64, Weak<dyn Suspended>)>,
+    noted: u64,
+}
+
 impl Engine {
-    pub(crate) fn new(name: Arc<str>, executor: Arc<dyn Executor>, hooks: Hooks) -> Arc<Self> {
+    pub(crate) fn with_loop(
+        name: Arc<str>,
+        executor: Arc<dyn Executor>,
+        hooks: Hooks,
+        start_loop: StartLoop,
+    ) -> Arc<Self> {
         Arc::new(Self {
             executor,
+            start_loop,
             blocks: Line(BlockCache::new()),
             event_loop: Mutex::new(LoopSlot::Unneeded),
             life: Life::new(),
             name,
             hooks,
-            suspended: Mutex::new(BTreeMap::new()),
+            suspended: Mutex::new(Roll::default()),
             panics: Tally::new(),
             dropped: Tally::new(),
             rejected: Tally::new(),
@@ -150,7 +167,7 @@ impl Engine {
         }
         let mut slot = self.event_loop.lock();
         if let LoopSlot::Unneeded = *slot {
-            *slot = LoopSlot::Running(EventLoop::start(&format!("{}-events", self.name))?);
+            *slot = LoopSlot::Running((self.start_loop)(&format!("{}-events", self.name))?);
         }
         Ok(slot.running())
     }
@@ -198,17 +215,22 @@ impl Engine {
 
     /// Takes note of a suspended queue, for the report of a shutdown.
     pub(crate) fn note_suspended(&self, id: usize, queue: Weak<dyn Suspended>) {
-        self.suspended.lock().insert(id, queue);
+        let mut roll = self.suspended.lock();
+        roll.noted += 1;
+        let number = roll.noted;
+        roll.queues.insert(id, (number, queue));
     }
 
     /// Forgets a queue that is suspended no more.
     pub(crate) fn forget_suspended(&self, id: usize) {
-        self.suspended.lock().remove(&id);
+        self.suspended.lock().queues.remove(&id);
     }
 
-    /// All suspended queues that still exist.
+    /// All suspended queues that still exist, in the order in which they were suspended.
     pub(crate) fn suspended(&self) -> Vec<Arc<dyn Suspended>> {
-        self.suspended.lock().values().filter_map(Weak::upgrade).collect()
+        let mut noted: Vec<_> = self.suspended.lock().queues.values().cloned().collect();
+        noted.sort_unstable_by_key(|(number, _)| *number);
+        noted.iter().filter_map(|(_, queue)| queue.upgrade()).collect()
     }
 
     /// Reports a contained panic and drops its payload.
@@ -262,9 +284,14 @@ impl Engine {
 
 #[cfg(test)]
 impl Engine {
+    /// An engine with an event loop that waits on the kernel.
+    pub(crate) fn new(name: Arc<str>, executor: Arc<dyn Executor>, hooks: Hooks) -> Arc<Self> {
+        Self::with_loop(name, executor, hooks, Box::new(EventLoop::start))
+    }
+
     /// How many suspended queues are on the list.
     pub(crate) fn noted(&self) -> usize {
-        self.suspended.lock().len()
+        self.suspended.lock().queues.len()
     }
 
     /// An engine that runs every job in place, for tests below the pool.

@@ -48,11 +48,18 @@
 //! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other. A
 //!   timerfd counts in absolute time, so the kernel itself moves an alarm when its clock is set.
 //!
+//! # In virtual time
+//!
+//! A loop of a simulation (feature `sim`) has no kernel to wait on: its thread is one of the simulation's, sleeps in
+//! virtual time, and is woken by whoever sets an alarm. Everything else is the same.
+//!
 //! # Tokens
 //!
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
 //! tokens from there on.
 
+#[cfg(feature = "sim")]
+mod sleeper;
 mod state;
 mod timers;
 
@@ -74,6 +81,8 @@ use mio::Poll;
 use mio::Token;
 use mio::Waker;
 use rustix::io::Errno;
+#[cfg(feature = "sim")]
+use sleeper::Sleeper;
 use state::State;
 use std::fmt;
 use std::io;
@@ -118,9 +127,19 @@ const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
 /// A thread that waits on the kernel, and the timers it serves. See the module's description.
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
-    waker: Waker,
     state: State,
+    bed: Bed,
+    /// `None` if it is a thread of a simulation.
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Where the loop thread sleeps.
+enum Bed {
+    /// In the kernel's poll, until a descriptor or the waker is ready.
+    Poll(Waker),
+    /// In virtual time.
+    #[cfg(feature = "sim")]
+    Simulation(Arc<Sleeper>),
 }
 
 impl EventLoop {
@@ -138,8 +157,8 @@ impl EventLoop {
             |place: usize| Timers::new(CLOCKS[place], poll.registry(), Token(FIRST_CLOCK + place)).map_err(unavailable);
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
-            waker,
             state: State::new(),
+            bed: Bed::Poll(waker),
             thread: Mutex::new(None),
         });
         let of_thread = Arc::clone(&event_loop);
@@ -149,6 +168,14 @@ impl EventLoop {
             .map_err(|error| TimerError::NoThread { errno: errno(&error) })?;
         *event_loop.thread.lock() = Some(thread);
         Ok(event_loop)
+    }
+
+    /// A loop in virtual time. A thread of the simulation has to [live](Self::live) for it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn in_virtual_time() -> Arc<Self> {
+        let sleeper = Arc::new(Sleeper::new());
+        let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
+        Arc::new(Self { timers, state: State::new(), bed: Bed::Simulation(sleeper), thread: Mutex::new(None) })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -188,13 +215,19 @@ impl EventLoop {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
         self.state.stop();
         let thread = self.thread.lock().take();
-        if let Some(thread) = thread {
-            // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
-            let _ = self.waker.wake();
-            if thread.thread().id() != current_thread().id() {
-                // The thread contains what its sinks do, so it has no panic of its own to report.
-                let _ = thread.join();
+        match &self.bed {
+            Bed::Poll(waker) => {
+                if let Some(thread) = thread {
+                    // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
+                    let _ = waker.wake();
+                    if thread.thread().id() != current_thread().id() {
+                        // The thread contains what its sinks do, so it has no panic of its own to report.
+                        let _ = thread.join();
+                    }
+                }
             }
+            #[cfg(feature = "sim")]
+            Bed::Simulation(sleeper) => sleeper.see_off(),
         }
         armed
     }
@@ -217,7 +250,27 @@ impl EventLoop {
         }
     }
 
-    /// The thread.
+    /// The thread of a loop in virtual time.
+    #[cfg(feature = "sim")]
+    pub(crate) fn live(&self) {
+        let Bed::Simulation(sleeper) = &self.bed else { return };
+        sleeper.begin();
+        let mut batch = Vec::new();
+        while !self.state.is_stopping() {
+            let pause = self.timers.iter().filter_map(Timers::pause).min();
+            if pause == Some(Duration::ZERO) {
+                self.state.wake_up();
+                let due = self.timers.iter().filter(|timers| timers.pause() == Some(Duration::ZERO));
+                due.for_each(|timers| timers.deliver(&mut batch));
+            } else {
+                sleeper.sleep(pause);
+            }
+        }
+        self.timers.iter().for_each(Timers::refuse);
+        sleeper.end();
+    }
+
+    /// The thread of a loop on the kernel.
     fn run(&self, mut poll: Poll) {
         let mut events = Events::with_capacity(64);
         let mut batch = Vec::new();

@@ -1,11 +1,15 @@
 //! One clock's timers: a wheel, the alarm, and the timerfd that rings it.
 
 use super::Armed;
+#[cfg(feature = "sim")]
+use super::sleeper::Sleeper;
 use crate::collections::Expired;
 pub(super) use crate::collections::Key;
 use crate::collections::Wakeup;
 use crate::collections::Wheel;
 use crate::job::contain;
+#[cfg(feature = "sim")]
+use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::time::Clock;
 use crate::time::Nanos;
@@ -43,8 +47,16 @@ const OFF: Wakeup = Wakeup { at: u64::MAX, limit: u64::MAX };
 
 pub(super) struct Timers {
     clock: Clock,
-    fd: OwnedFd,
+    ringer: Ringer,
     schedule: Mutex<Schedule>,
+}
+
+/// What wakes the loop thread at the time of the alarm.
+enum Ringer {
+    Timerfd(OwnedFd),
+    /// The thread itself, which is woken to look at an alarm that somebody else has set.
+    #[cfg(feature = "sim")]
+    Sleeper(Arc<Sleeper>),
 }
 
 struct Schedule {
@@ -66,8 +78,17 @@ impl Timers {
         };
         let fd = timerfd_create(id, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self::rung_by(Ringer::Timerfd(fd), clock))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn in_virtual_time(clock: Clock, sleeper: Arc<Sleeper>) -> Self {
+        Self::rung_by(Ringer::Sleeper(sleeper), clock)
+    }
+
+    fn rung_by(ringer: Ringer, clock: Clock) -> Self {
         let schedule = Mutex::new(Schedule { wheel: Wheel::new(), alarm: OFF, closed: false, wakeups_saved: 0 });
-        Ok(Self { clock, fd, schedule })
+        Self { clock, ringer, schedule }
     }
 
     pub(super) fn arm(&self, due: Nanos, leeway: Duration, armed: Armed) -> Result<Key, Armed> {
@@ -124,6 +145,13 @@ impl Timers {
         self.set_alarm(&mut schedule);
     }
 
+    /// How long it is to the alarm; `None` if nothing will ring.
+    #[cfg(feature = "sim")]
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let alarm = self.schedule.lock().alarm;
+        (alarm != OFF).then(|| Duration::from_nanos(alarm.at.saturating_sub(now(self.clock).0)))
+    }
+
     /// Accepts no more timers.
     pub(super) fn refuse(&self) {
         self.schedule.lock().closed = true;
@@ -152,6 +180,14 @@ impl Timers {
         if alarm == OFF || (alarm.at == before.at && before != AWAKE) {
             return;
         }
+        match &self.ringer {
+            Ringer::Timerfd(fd) => self.set_timerfd(fd, alarm),
+            #[cfg(feature = "sim")]
+            Ringer::Sleeper(sleeper) => sleeper.wake(),
+        }
+    }
+
+    fn set_timerfd(&self, fd: &OwnedFd, alarm: Wakeup) {
         let mut flags = TimerfdTimerFlags::ABSTIME;
         if self.clock == Clock::Wall {
             flags |= TimerfdTimerFlags::CANCEL_ON_SET;
@@ -161,6 +197,6 @@ impl Timers {
         let it_interval = Nanos::ZERO.to_timespec();
         // The one error of a valid request says that the wall clock was set meanwhile. The timerfd is set all the same,
         // and the loop thread is woken for the clock.
-        let _ = timerfd_settime(&self.fd, flags, &Itimerspec { it_interval, it_value });
+        let _ = timerfd_settime(fd, flags, &Itimerspec { it_interval, it_value });
     }
 }

@@ -41,6 +41,7 @@ use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::Weak;
 use crate::sync::planted;
+use crate::sync::yield_point;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ptr;
@@ -148,7 +149,9 @@ impl Lane {
         &self.drain.gate
     }
 
+    /// Locks the control. A yield point: the caller holds no lock.
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        yield_point();
         self.control.lock()
     }
 
@@ -431,6 +434,7 @@ impl<'a> Holder<'a> {
     /// Declares the lane idle. Gives the hold back if something has been pushed.
     #[inline]
     pub(super) fn try_idle(mut self) -> Result<(), Self> {
+        yield_point();
         if self.consumer().try_idle() { Ok(()) } else { Err(self) }
     }
 

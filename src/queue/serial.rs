@@ -27,6 +27,7 @@ use crate::sync::Reason;
 use crate::sync::is_child;
 use crate::sync::planted;
 use crate::sync::spin_loop;
+use crate::sync::yield_point;
 use std::cell::Cell;
 
 /// Jobs that a token runs before it makes way for others.
@@ -176,6 +177,7 @@ impl Lane {
         let mut lingered = me.is_some() || left.get() == 0;
         let mut tries = 0;
         loop {
+            yield_point();
             let mut consumer = hold.consumer();
             let shape = match consumer.peek() {
                 Peek::Ready(shape) => shape,

@@ -17,6 +17,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::sync::planted;
+use crate::sync::yield_point;
 
 impl Lane {
     /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
@@ -30,6 +31,7 @@ impl Lane {
 
     #[inline]
     fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+        yield_point();
         let hold =
             match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
                 Some(Acquired::Free(hold)) => hold,

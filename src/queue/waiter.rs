@@ -17,6 +17,7 @@ use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::park_while;
 use crate::sync::parker;
+use crate::sync::runs_beside_others;
 use crate::sync::spin_loop;
 use std::panic::Location;
 use std::ptr;
@@ -292,7 +293,7 @@ pub(super) fn spin_for<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     const TRIES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 1 } else { 400 };
     for tries in 1..=TRIES {
         let found = attempt();
-        if found.is_some() || tries == TRIES {
+        if found.is_some() || tries == TRIES || !runs_beside_others() {
             return found;
         }
         spin_loop();

@@ -1,6 +1,7 @@
 //! Building a runtime, and passing on what its pool has to tell.
 
 use super::Runtime;
+use super::Threads;
 use super::report::SpawnFailure;
 use super::report::StallReport;
 use super::report::WaitingThread;
@@ -8,10 +9,11 @@ use crate::engine::Engine;
 use crate::engine::Hooks;
 use crate::engine::LossReport;
 use crate::engine::PanicReport;
+use crate::engine::StartLoop;
 use crate::engine::contained;
 use crate::error::RuntimeError;
+use crate::event_loop::EventLoop;
 use crate::job;
-use crate::job::Executor;
 use crate::pool::Config;
 use crate::pool::MAX_THREADS;
 use crate::pool::NiceLevels;
@@ -209,6 +211,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// As [`threads`](Self::threads), unless that has been called.
+    #[cfg(feature = "sim")]
+    pub(crate) fn threads_by_default(mut self, threads: usize) -> Self {
+        self.threads.get_or_insert(threads);
+        self
+    }
+
     /// Builds the runtime. No thread is started before it is needed, except with [`nice_levels`](Self::nice_levels).
     ///
     /// # Errors
@@ -216,6 +225,15 @@ impl RuntimeBuilder {
     /// [`RuntimeError`] if the numbers of threads are 0, contradict each other or are too large, if the name contains a
     /// NUL byte, or if nice levels are not permitted.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
+        self.build_on(Pool::new, Box::new(EventLoop::start))
+    }
+
+    /// Builds the runtime on threads and an event loop that its caller brings.
+    pub(crate) fn build_on<T: Threads + 'static>(
+        self,
+        employ: impl FnOnce(Config) -> Arc<T>,
+        start_loop: StartLoop,
+    ) -> Result<Runtime, RuntimeError> {
         if is_child() {
             return Err(RuntimeError::Forked);
         }
@@ -242,7 +260,7 @@ impl RuntimeBuilder {
         }
         let name: Arc<str> = self.name.as_str().into();
         let told = Arc::new(OnceLock::<Weak<Engine>>::new());
-        let pool = Pool::new(Config {
+        let threads = employ(Config {
             name: self.name,
             spare_idle: self.spare_idle,
             on_thread_start: self.on_thread_start,
@@ -252,14 +270,14 @@ impl RuntimeBuilder {
             nice,
             ..Config::new(threads, max_threads)
         });
-        let engine = Engine::new(name, Arc::clone(&pool) as Arc<dyn Executor>, self.hooks);
-        // The pool has no thread yet, so nobody has asked before.
+        let engine = Engine::with_loop(name, Arc::clone(&threads) as _, self.hooks, start_loop);
+        // No thread has been started yet, so nobody has asked before.
         let _ = told.set(Arc::downgrade(&engine));
         if nice.is_some() {
             // If it cannot be started now, the first timer tries again and reports it.
             drop(engine.event_loop());
         }
-        Ok(Runtime { engine, pool, drop_within: self.drop_within })
+        Ok(Runtime { engine, threads, drop_within: self.drop_within })
     }
 }
 
@@ -302,7 +320,8 @@ fn listener(
     })
 }
 
-fn note_panic_locations_once() {
+/// Makes the process's panic hook note where a panic is raised, unless it does already.
+pub(crate) fn note_panic_locations_once() {
     static NOTED: OnceLock<()> = OnceLock::new();
     // Replacing the hook is not allowed while panicking; the next runtime does it then.
     if !panicking() {

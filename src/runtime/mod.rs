@@ -2,8 +2,11 @@
 
 mod builder;
 mod report;
+mod threads;
 
 pub use builder::RuntimeBuilder;
+#[cfg(feature = "sim")]
+pub(crate) use builder::note_panic_locations_once;
 pub use report::Report;
 pub use report::Shutdown;
 pub use report::SpawnFailure;
@@ -11,11 +14,11 @@ pub use report::StallReport;
 pub use report::Statistics;
 pub use report::TimedShutdown;
 pub use report::WaitingThread;
+pub(crate) use threads::Threads;
 
 use crate::engine::Engine;
 use crate::engine::Loss;
 use crate::engine::Phase;
-use crate::pool::Pool;
 use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::deadline_after;
@@ -53,7 +56,7 @@ use std::time::Duration;
 #[must_use = "dropping the runtime ends it"]
 pub struct Runtime {
     engine: Arc<Engine>,
-    pool: Arc<Pool>,
+    threads: Arc<dyn Threads>,
     drop_within: Duration,
 }
 
@@ -92,7 +95,7 @@ impl Runtime {
     /// How many threads there are and what they do, and what timers cost.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let counts = self.pool.counts();
+        let counts = self.threads.counts();
         let event_loop = self.engine.running_event_loop();
         Statistics {
             threads: counts.live,
@@ -128,17 +131,17 @@ impl Runtime {
         if how == Shutdown::CancelPending {
             self.cancel_pending();
         }
-        if self.pool.is_own_thread() && how == Shutdown::Drain {
+        if self.threads.is_own_thread() && how == Shutdown::Drain {
             // The drain goes on once this job has returned; nobody can wait for it here.
             return self.report(1);
         }
-        let calm = self.pool.quiesce(deadline);
+        let calm = self.threads.quiesce(deadline);
         if !calm {
             // Out of time: what has not started by now will not.
             self.engine.advance_to(Phase::Cancelling);
             self.cancel_pending();
         }
-        let still_running = self.pool.stop(deadline.or_else(|| (!calm).then(now)));
+        let still_running = self.threads.stop(deadline.or_else(|| (!calm).then(now)));
         self.report(if calm { still_running } else { still_running.max(1) })
     }
 
@@ -160,7 +163,7 @@ impl Runtime {
     }
 
     fn cancel_pending(&self) {
-        self.pool.cancel_loose();
+        self.threads.cancel_loose();
         for queue in self.engine.suspended() {
             queue.drop_pending();
         }

@@ -4,7 +4,7 @@
 //! semaphore, a group, a sync) reaches the right engine without knowing which one it is. A thread without a host just
 //! blocks.
 
-use super::parking::Reason;
+use super::parking::{Parker, Reason};
 use super::{Arc, thread_local};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -25,10 +25,26 @@ pub(crate) trait Host: Send + Sync {
         None
     }
 
+    /// Sleeps until the calling thread's parker holds a token, which is taken, or until the deadline has passed on the
+    /// engine's clock. May also return early.
+    fn park(&self, parker: &Parker, deadline: Option<Instant>) {
+        parker.park(deadline);
+    }
+
     /// The time on the engine's monotonic clock.
     fn now(&self) -> Instant {
         Instant::now()
     }
+
+    /// How long the engine's clocks have been going, if they are virtual.
+    #[cfg(feature = "sim")]
+    fn virtual_time(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The calling thread passes a state transition: another one may go first. Nobody holds an ordinary lock here.
+    #[cfg(feature = "sim")]
+    fn yield_point(&self) {}
 }
 
 thread_local! {
@@ -102,9 +118,40 @@ pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     now().checked_add(timeout)
 }
 
-/// Passes a state transition. Empty until a simulation is the engine.
+/// How long virtual time has been going, on a thread of a simulation.
 #[inline(always)]
-pub(crate) fn yield_point() {}
+pub(crate) fn virtual_time() -> Option<Duration> {
+    #[cfg(feature = "sim")]
+    return host()?.virtual_time();
+    #[cfg(not(feature = "sim"))]
+    None
+}
+
+/// Passes a state transition, where a simulation may let another thread go first. No ordinary lock may be held: a
+/// thread that goes first would wait for it, and nobody would let this one go on.
+#[inline(always)]
+pub(crate) fn yield_point() {
+    #[cfg(feature = "sim")]
+    if let Some(host) = host() {
+        host.yield_point();
+    }
+}
+
+/// True if another thread may change something while the calling one spins. In a simulation it cannot.
+#[inline(always)]
+pub(crate) fn runs_beside_others() -> bool {
+    virtual_time().is_none()
+}
+
+/// Sleeps until `parker`, which must be the calling thread's, holds a token, which is taken, or until the deadline has
+/// passed on the clock of the thread's host, which is told of nothing. May also return early.
+#[cfg(feature = "sim")]
+pub(crate) fn park(parker: &Parker, deadline: Option<Instant>) {
+    match host() {
+        Some(host) => host.park(parker, deadline),
+        None => parker.park(deadline),
+    }
+}
 
 /// A host that notes the reasons of its thread's waits, and does something at the beginning of each.
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]

@@ -32,12 +32,18 @@ pub(crate) use face::{
 pub(crate) use fork::{is_child, watch_forks};
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 pub(crate) use host::OnPark;
-pub(crate) use host::{Host, blocking, deadline_after, enter_host, host, now, offer_host, yield_point};
+#[cfg(feature = "sim")]
+pub(crate) use host::park;
+pub(crate) use host::{
+    Host, blocking, deadline_after, enter_host, host, now, offer_host, runs_beside_others, virtual_time, yield_point,
+};
 pub(crate) use line::Line;
 pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
+#[cfg(feature = "sim")]
+pub(crate) use std::thread::ThreadId;
 pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread, panicking};
 pub(crate) use tickets::Tickets;
 

@@ -5,7 +5,7 @@
 //! not swallow an `unpark` that was meant for the code around it.
 
 use super::fork::{CHILDS_NAP, nap, refuse_endless_wait};
-use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local};
+use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, host, thread_local, yield_point};
 use std::fmt;
 use std::time::Instant;
 
@@ -94,6 +94,20 @@ impl Parker {
         self.state.swap(EMPTY, Ordering::Acquire);
     }
 
+    /// True if the next `park` would not sleep.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has_token(&self) -> bool {
+        // Relaxed: whoever acts on it takes the token, which acquires.
+        self.state.load(Ordering::Relaxed) == NOTIFIED
+    }
+
+    /// Takes the token, if there is one.
+    #[cfg(feature = "sim")]
+    pub(crate) fn take_token(&self) {
+        // Acquire: as in `park`. Without a token there is nothing to take, and the caller looks for itself.
+        let _ = self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
+    }
+
     /// As `park`, in a forked child, by looking now and then: the lock's list of sleeping threads has the parent's in it,
     /// whose memory new threads of the child are given.
     #[cold]
@@ -149,12 +163,18 @@ pub(crate) fn park_while(
         host.before_park(reason);
     }
     while waiting() && deadline.is_none_or(|deadline| super::now() < deadline) {
-        match host.as_ref().and_then(|host| host.patience()) {
-            None => parker.park(deadline),
+        // Between the look and the sleep: whatever wakes the thread now has to leave its token.
+        yield_point();
+        let Some(host) = &host else {
+            parker.park(deadline);
+            continue;
+        };
+        match host.patience() {
+            None => host.park(parker, deadline),
             Some(patience) if patience.is_zero() => {}
             Some(patience) => {
                 let until = super::now() + patience;
-                parker.park(Some(deadline.map_or(until, |deadline| deadline.min(until))));
+                host.park(parker, Some(deadline.map_or(until, |deadline| deadline.min(until))));
             }
         }
     }
@@ -226,6 +246,7 @@ impl Ticket {
     pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
         // Acquire: pairs with `claim`.
         park_while(&self.parker, reason, deadline, || self.state.load(Ordering::Acquire) == WAITING);
+        yield_point();
         !self.abandon()
     }
 }

@@ -40,6 +40,7 @@ use crate::sync::UnsafeCell;
 use crate::sync::planted;
 use crate::sync::spin_loop;
 use crate::sync::yield_now;
+use crate::sync::yield_point;
 pub(crate) use cache::BlockCache;
 use state::CAPACITY;
 use state::Position;
@@ -95,6 +96,7 @@ impl BlockList {
     #[inline]
     pub(crate) fn push(&self, job: Job, cache: &BlockCache) -> Pushed {
         let (shape, words) = job.into_parts();
+        yield_point();
         let mut claimed = self.tail.claim();
         let slot = loop {
             if claimed.index() < CAPACITY {
@@ -129,6 +131,7 @@ impl BlockList {
         });
         // Release, E3: the words, for the consumer.
         slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
+        yield_point();
         if claimed.is_idle() && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
     }
 
