@@ -53,11 +53,14 @@
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
 //! tokens from there on.
 
+mod eventfd;
 mod state;
 mod timers;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
+
+pub(crate) use eventfd::Eventfd;
 
 use crate::error::TimerError;
 use crate::job::Job;

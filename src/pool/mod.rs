@@ -155,7 +155,22 @@ impl Pool {
     /// at once if the caller is itself a job of this pool. Jobs that are submitted from outside meanwhile may or may not
     /// be waited for.
     pub(crate) fn quiesce(&self, deadline: Option<Instant>) -> bool {
-        !self.is_own_thread() && self.crew.wait_until(deadline, || self.crew.is_calm())
+        self.quiesce_beside(deadline, || false)
+    }
+
+    /// As `quiesce`, for a thread that jobs may wait for: `errand` does what they want of it, and says whether there was
+    /// anything to do. Whoever has something for it unparks the thread.
+    pub(crate) fn quiesce_beside(&self, deadline: Option<Instant>, errand: impl Fn() -> bool) -> bool {
+        let is_done = || {
+            loop {
+                // In this order: from a calm pool nothing more comes for the errand.
+                let is_calm = self.crew.is_calm();
+                if !errand() {
+                    return is_calm;
+                }
+            }
+        };
+        !self.is_own_thread() && self.crew.wait_until(deadline, is_done)
     }
 
     /// Drops and reports jobs of their own from now on, instead of running them. Drains still run.

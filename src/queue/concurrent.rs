@@ -239,11 +239,12 @@ impl Lane {
 
     /// What a token runs.
     pub(super) fn run_concurrent(&self) {
-        let mut left = BUDGET;
+        let budget = self.budget(BUDGET);
+        let mut left = budget;
         let mut finished = None;
         loop {
             if left == 0 && self.is_quiet() {
-                left = BUDGET;
+                left = budget;
             }
             let mut control = self.control();
             if let Some(kind) = finished.take() {
@@ -372,6 +373,9 @@ impl Lane {
     fn help(&self, waiter: &Waiter) -> bool {
         let mut finished = None;
         loop {
+            if self.is_cancelled(true) {
+                self.empty_out_concurrent(Loss::Ended);
+            }
             let mut control = self.control();
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);

@@ -11,6 +11,7 @@
 
 use super::control::Control;
 use super::control::Keeper;
+use super::main_thread::MainThread;
 use super::specific::Baggage;
 use super::state::Barriers;
 use super::state::Flag;
@@ -54,6 +55,15 @@ pub(super) enum Kind {
     },
 }
 
+/// Where a lane's drains are scheduled, if not in the pool.
+#[derive(Debug)]
+pub(super) enum Home {
+    /// In the line of its target.
+    Target(Arc<Lane>),
+    /// With the one thread that may run its jobs.
+    MainThread(Box<MainThread>),
+}
+
 /// What producers write: their own cache line.
 #[derive(Debug)]
 struct Producers {
@@ -76,8 +86,8 @@ pub(crate) struct Lane {
     qos: Qos,
     pub(super) engine: Arc<Engine>,
     label: Arc<str>,
-    /// Where drains are scheduled, if not in the pool. Set before the lane is active, and never again.
-    target: OnceLock<Arc<Lane>>,
+    /// Empty if drains are scheduled in the pool. Set before the lane is active, and never again.
+    home: OnceLock<Home>,
     pub(super) barriers: Barriers,
     baggage: OnceLock<Box<Baggage>>,
     control: Mutex<Control>,
@@ -104,7 +114,7 @@ impl Lane {
             qos,
             engine,
             label,
-            target: OnceLock::new(),
+            home: OnceLock::new(),
             barriers: Barriers::none(),
             baggage: OnceLock::new(),
             control: Mutex::new(control),
@@ -190,14 +200,23 @@ impl Lane {
 
     /// Where the lane's drains are scheduled, if not in the pool.
     #[inline]
-    pub(super) fn target(&self) -> Option<&Arc<Self>> {
-        self.target.get()
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.home.get()
     }
 
-    /// Makes `target` the lane's target. The lane is not active yet and has none.
-    pub(super) fn set_target(&self, target: Arc<Self>) {
-        let unset = self.target.set(target).is_ok();
-        debug_assert!(unset, "a lane's target is set once");
+    /// The lane in whose line the lane's drains stand, if there is one.
+    #[inline]
+    pub(super) fn target(&self) -> Option<&Arc<Self>> {
+        match self.home() {
+            Some(Home::Target(target)) => Some(target),
+            Some(Home::MainThread(_)) | None => None,
+        }
+    }
+
+    /// Settles where the lane's drains are scheduled. The lane is not active yet.
+    pub(super) fn settle_at(&self, home: Home) {
+        let unset = self.home.set(home).is_ok();
+        debug_assert!(unset, "a lane's home is set once");
     }
 
     /// The lane, its target, and so on up to the one whose drains the pool runs.
@@ -223,7 +242,7 @@ impl Lane {
     /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
     /// the target's barriers, stand in the target's line.
     pub(super) fn is_quiet(&self) -> bool {
-        self.target().is_none() && self.engine.executor().is_quiet()
+        self.home().is_none() && self.engine.executor().is_quiet()
     }
 
     // Keepers.
@@ -259,6 +278,10 @@ impl Lane {
 
     fn take_over(&self, control: &mut Control) -> Holder<'_> {
         control.keeper = Keeper::Thread;
+        if let Some(Home::MainThread(thread)) = self.home() {
+            control.tokens = 0;
+            thread.hush();
+        }
         Holder(self) // The one that `park`, `schedule` or `keep_for` consumed.
     }
 
@@ -271,30 +294,6 @@ impl Lane {
     /// Drops a job unrun, and reports it.
     pub(super) fn lose(&self, job: Job, loss: Loss) {
         self.engine.lose(&self.label, job, loss);
-    }
-
-    // Cancellation.
-
-    /// Makes the running drain drop what is pending, for `canceller`, which stands in line meanwhile.
-    pub(super) fn register_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        control.cancellers.push(canceller);
-        control.link(canceller);
-        self.gate().set(Flag::Cancel, true);
-    }
-
-    /// Undoes `register_canceller`, if it has been done.
-    pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        control.cancellers.retain(|other| *other != canceller);
-        if !control.has_cancellers() {
-            self.gate().set(Flag::Cancel, false);
-        }
-    }
-
-    /// Tells a canceller how many jobs were dropped for it. Unpark the result after unlocking.
-    #[must_use]
-    pub(super) fn complete(&self, canceller: WaiterPointer, count: usize, control: &mut Control) -> Arc<Parker> {
-        self.deregister_canceller(control, canceller);
-        canceller.tell(Turn::Done, count, control)
     }
 
     // Suspension.

@@ -9,10 +9,14 @@ mod dispatch;
 mod global;
 mod lane;
 mod life;
+mod main_lane;
+mod main_queue;
+mod main_thread;
 mod serial;
 mod specific;
 mod state;
 mod sync;
+mod target;
 mod token;
 mod waiter;
 mod walk;
@@ -23,7 +27,11 @@ pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
 pub use global::GlobalQueue;
+pub use main_queue::MainQueue;
+pub use main_queue::main_queue;
+pub use main_queue::run_main;
 pub use specific::SpecificKey;
+pub use target::Target;
 
 use crate::engine::Engine;
 use crate::engine::Phase;
@@ -148,10 +156,10 @@ impl Queue {
     }
 
     /// The queue whose job the calling thread is running; the innermost one if sync calls nest. `None` outside of any
-    /// private queue.
+    /// private queue, and on the [main queue](crate::MainQueue::assert_current).
     #[must_use]
     pub fn current() -> Option<Self> {
-        let lane = Frame::current()?;
+        let lane = Frame::current().filter(|lane| lane.main_thread().is_none())?;
         lane.add_handle();
         Some(Self { lane })
     }
@@ -169,10 +177,10 @@ impl Queue {
     }
 
     /// The queue that this one targets: where it was told to run, and which holds and bounds it. `None` if that is the
-    /// runtime itself.
+    /// runtime itself, or the main queue, which is no `Queue`.
     #[must_use]
     pub fn target(&self) -> Option<Self> {
-        let lane = Arc::clone(self.lane.target()?);
+        let lane = Arc::clone(self.lane.target().filter(|lane| lane.main_thread().is_none())?);
         lane.add_handle();
         Some(Self { lane })
     }

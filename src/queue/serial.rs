@@ -6,6 +6,7 @@ use super::control::Keeper;
 use super::lane::Acquired;
 use super::lane::Consume;
 use super::lane::Holder;
+use super::lane::Home;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
@@ -39,7 +40,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 
 /// How a drain ended.
 #[must_use]
-enum Drained<'a> {
+pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
     /// The budget is used up, or a target is suspended, and there is more.
@@ -102,7 +103,7 @@ impl Lane {
     }
 
     /// The lane, if its token is not a stale one.
-    fn redeem_token(&self) -> Option<Holder<'_>> {
+    pub(super) fn redeem_token(&self) -> Option<Holder<'_>> {
         let mut control = self.control();
         control.tokens = 0;
         self.claim(None, &mut control)
@@ -112,7 +113,7 @@ impl Lane {
     pub(super) fn run_serial(&self) {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
-            match self.drain(held, None, BUDGET) {
+            match self.drain(held, None, self.budget(BUDGET)) {
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
@@ -129,12 +130,21 @@ impl Lane {
     }
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
-    fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<WaiterPointer>, budget: u32) -> Drained<'a> {
-        let left = Cell::new(budget);
+    fn drain<'a>(&'a self, hold: Holder<'a>, me: Option<WaiterPointer>, budget: u32) -> Drained<'a> {
+        self.drain_within(hold, me, &Cell::new(budget))
+    }
+
+    /// As `drain`, with what is `left` of the budget.
+    pub(super) fn drain_within<'a>(
+        &'a self,
+        mut hold: Holder<'a>,
+        me: Option<WaiterPointer>,
+        left: &Cell<u32>,
+    ) -> Drained<'a> {
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stop = Frame::run(self, Mode::Exclusive, || {
             loop {
-                match job::contain(|| self.run_jobs(&mut hold, me, &left, &running)) {
+                match job::contain(|| self.run_jobs(&mut hold, me, left, &running)) {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
@@ -204,11 +214,7 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
-                    if left.get() == 0
-                        || self.is_held_from_above()
-                        || me.is_none() && self.engine.phase() == Phase::Cancelling
-                    {
+                    if left.get() == 0 || self.is_held_from_above() || self.is_cancelled(me.is_some()) {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -238,6 +244,12 @@ impl Lane {
                 Kind::Noop => drop(consumer.take()),
             }
         }
+    }
+
+    /// True if the runtime has ended what waits here. A thread that stands in line goes on to its own place all the same,
+    /// it is not the runtime's to stop; but it may not be the main thread.
+    pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
+        self.engine.phase() == Phase::Cancelling && (!stands_in_line || self.is_of_the_main_thread())
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
@@ -301,14 +313,15 @@ impl Lane {
     /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
     #[inline]
     pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        match self.target() {
-            None => self.serial_sync_at_root(site, f),
-            Some(target) => self.serial_sync_below(target, site, f),
+        match self.home() {
+            None => self.serial_sync_in_place(site, f),
+            Some(Home::Target(target)) => self.serial_sync_below(target, site, f),
+            Some(Home::MainThread(thread)) => self.main_sync(thread, site, f),
         }
     }
 
     #[inline]
-    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+    pub(super) fn serial_sync_in_place<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
         let hold =
             match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
                 Some(Acquired::Free(hold)) => hold,

@@ -3,15 +3,20 @@
 //! What is dropped runs user code, captures' destructors and hooks, so no lock is held; on a serial lane the walker holds
 //! the lane, on a concurrent one `walking` keeps everything from starting.
 
+use super::control::Control;
 use super::lane::Consume;
 use super::lane::Lane;
+use super::state::Flag;
 use super::waiter::Frame;
 use super::waiter::Mode;
+use super::waiter::Turn;
 use super::waiter::WaiterPointer;
 use crate::collections::Peek;
 use crate::collections::back_off;
 use crate::engine::Loss;
 use crate::job::Kind;
+use crate::sync::Arc;
+use crate::sync::Parker;
 
 /// How far a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,28 @@ pub(super) enum Until {
 }
 
 impl Lane {
+    /// Makes the running drain drop what is pending, for `canceller`, which stands in line meanwhile.
+    pub(super) fn register_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
+        control.cancellers.push(canceller);
+        control.link(canceller);
+        self.gate().set(Flag::Cancel, true);
+    }
+
+    /// Undoes `register_canceller`, if it has been done.
+    pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
+        control.cancellers.retain(|other| *other != canceller);
+        if !control.has_cancellers() {
+            self.gate().set(Flag::Cancel, false);
+        }
+    }
+
+    /// Tells a canceller how many jobs were dropped for it. Unpark the result after unlocking.
+    #[must_use]
+    pub(super) fn complete(&self, canceller: WaiterPointer, count: usize, control: &mut Control) -> Arc<Parker> {
+        self.deregister_canceller(control, canceller);
+        canceller.tell(Turn::Done, count, control)
+    }
+
     /// Drops pending jobs; waiters and the lanes that target this one keep their slots. Returns how many were dropped
     /// since the last marker.
     ///

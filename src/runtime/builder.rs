@@ -211,7 +211,7 @@ impl RuntimeBuilder {
         let engine = Engine::new(name, Arc::clone(&pool) as Arc<dyn Executor>, self.hooks);
         // The pool has no thread yet, so nobody has asked before.
         let _ = told.set(Arc::downgrade(&engine));
-        Ok(Runtime { engine, pool, drop_within: self.drop_within })
+        Ok(Runtime { engine, pool, main: OnceLock::new(), drop_within: self.drop_within })
     }
 }
 
