@@ -12,6 +12,7 @@ mod block_list;
 mod event;
 mod group;
 mod lane;
+mod main_queue;
 mod meetings;
 mod parking;
 mod pool;

@@ -79,6 +79,9 @@ impl Lane {
                 Drained::Left | Drained::Mine(_) => {}
             }
         }
+        if planted!("main_hushes_late") {
+            self.main_thread().inspect(|thread| thread.hush());
+        }
         ran
     }
 
