@@ -538,7 +538,7 @@ fn timers_sources_and_groups_deliver_here() {
     let group = Group::new();
     for _ in 0..1_000 {
         let bar = bar.clone();
-        group.exec_async(&runtime.concurrent("producers"), move || _ = bar.merge(1));
+        group.exec_async(&runtime.concurrent("producers"), move || bar.merge(1));
     }
     let (done, same, left) = (notes.clone(), main.clone(), group.clone());
     group.notify(&main, move || {
