@@ -637,6 +637,60 @@ fn a_cancellation_lets_a_caller_run_its_own_body() {
 }
 
 #[test]
+fn no_caller_is_lost_and_no_job_strays_when_the_runtime_is_cancelled_under_them() {
+    for round in 0..60 {
+        let (runtime, main, here) = {
+            let runtime = runtime();
+            let main = owned(&runtime);
+            (runtime, main, me())
+        };
+        let serial = runtime.queue("serial").target(&main).build().unwrap();
+        let concurrent = runtime.queue("concurrent").concurrent().target(&main).build().unwrap();
+        let (calls, bodies, strays) = (AtomicUsize::new(0), AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let body = || _ = bodies.fetch_add(1, SeqCst);
+                    for _ in 0..40 {
+                        let [job, again, last] = [(); 3].map(|()| {
+                            let strays = Arc::clone(&strays);
+                            move || _ = strays.fetch_add(usize::from(me() != here), SeqCst)
+                        });
+                        main.exec_async(job);
+                        serial.exec_async(again);
+                        concurrent.exec_async(last);
+                        main.exec_sync(body);
+                        serial.exec_sync(body);
+                        concurrent.exec_sync(body);
+                        concurrent.barrier_sync(body);
+                        calls.fetch_add(4, SeqCst);
+                    }
+                });
+            }
+            turn_until(&main, || calls.load(SeqCst) >= 4 * round);
+            match round % 2 {
+                0 => _ = runtime.shutdown(Shutdown::CancelPending),
+                _ => _ = scope.spawn(|| runtime.shutdown(Shutdown::CancelPending)),
+            }
+            turn_until(&main, || calls.load(SeqCst) == 480);
+        });
+        assert_eq!((bodies.load(SeqCst), strays.load(SeqCst)), (480, 0));
+    }
+}
+
+#[test]
+fn the_finalizer_of_a_queue_that_targets_the_main_queue_runs_here() {
+    let runtime = runtime();
+    let (main, notes) = (owned(&runtime), Notes::default());
+    let child = runtime.queue("child").target(&main).build().unwrap();
+    child.set_finalizer(notes.job(2));
+    child.exec_async(notes.job(1));
+    drop(child);
+    turn_until(&main, || notes.len() == 2);
+    assert_eq!(notes.on(me()), [1, 2]);
+}
+
+#[test]
 fn a_cancellation_by_a_job_of_the_queue_waits_for_nobody() {
     for how in [Shutdown::Drain, Shutdown::CancelPending] {
         let runtime = Arc::new(runtime());

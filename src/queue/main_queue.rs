@@ -136,8 +136,8 @@ impl MainQueue {
     ///
     /// It never waits for a job; with a budget of 0 it only makes the calling thread the main thread. What is submitted
     /// meanwhile counts as waiting, so a job that submits its own successor uses up the budget. Each job of a queue that
-    /// targets this one counts as one, and so does each delivery of a source's events. [`stop`](Self::stop) does not concern
-    /// it.
+    /// targets this one counts as one, and so does each turn of such a queue or of a source, even if a sync call or a
+    /// cancellation has left it nothing to do. [`stop`](Self::stop) does not concern it.
     ///
     /// # Errors
     ///
