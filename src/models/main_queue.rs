@@ -20,9 +20,12 @@ fn owned(fixture: &Fixture) -> MainQueue {
     main
 }
 
+fn builder(fixture: &Fixture, main: &MainQueue) -> QueueBuilder {
+    QueueBuilder::new(Arc::clone(&fixture.engine), "child").target(main)
+}
+
 fn below(fixture: &Fixture, main: &MainQueue) -> Queue {
-    let builder = QueueBuilder::new(Arc::clone(&fixture.engine), "child").target(main);
-    builder.build().expect("the target is on the same engine")
+    builder(fixture, main).build().expect("the target is on the same engine")
 }
 
 #[test]
@@ -120,6 +123,24 @@ fn a_cancelled_loan_is_run_by_its_lender() {
         lender.join().unwrap();
         fixture.finish(1);
     });
+}
+
+#[test]
+fn a_caller_after_the_end_runs_its_own_body_only() {
+    for shape in [|builder: QueueBuilder| builder, QueueBuilder::concurrent] {
+        explore(2, move || {
+            let fixture = Fixture::serial();
+            let main = owned(&fixture);
+            let child = shape(builder(&fixture, &main)).build().expect("the target is on the same engine");
+            main.exec_async(fixture.writer(10));
+            child.exec_async(fixture.writer(20));
+            fixture.engine.advance_to(Phase::Cancelling);
+            let caller = fixture.thread(move |fixture| child.exec_sync(|| fixture.write(30)));
+            main.lane().drop_pending();
+            caller.join().unwrap();
+            fixture.finish(1);
+        });
+    }
 }
 
 #[test]

@@ -249,7 +249,8 @@ impl Lane {
     /// True if the runtime has ended what waits here. A thread that stands in line goes on to its own place all the same,
     /// it is not the runtime's to stop; but it may not be the main thread.
     pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
-        self.engine.phase() == Phase::Cancelling && (!stands_in_line || self.is_of_the_main_thread())
+        let may_be_a_stranger = || self.is_of_the_main_thread() && !planted!("main_jobs_stray");
+        self.engine.phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
