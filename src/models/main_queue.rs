@@ -133,10 +133,15 @@ fn a_caller_after_the_end_runs_its_own_body_only() {
             let main = owned(&fixture);
             let child = shape(builder(&fixture, &main)).build().expect("the target is on the same engine");
             main.exec_async(fixture.writer(10));
-            child.exec_async(fixture.writer(20));
+            // Its job may be in the child's line, and the child not yet in the line of the main queue.
+            let pusher = fixture.thread({
+                let child = child.clone();
+                move |fixture| child.exec_async(fixture.writer(20))
+            });
             fixture.engine.advance_to(Phase::Cancelling);
             let caller = fixture.thread(move |fixture| child.exec_sync(|| fixture.write(30)));
             main.lane().drop_pending();
+            pusher.join().unwrap();
             caller.join().unwrap();
             fixture.finish(1);
         });

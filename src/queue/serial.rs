@@ -399,10 +399,11 @@ impl Lane {
         }
     }
 
-    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
+    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it, or drops what may not run here.
     fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: WaiterPointer) -> Option<Holder<'a>> {
         match self.drain(hold, Some(me), u32::MAX) {
             Drained::Mine(hold) => return Some(hold),
+            Drained::More(more) if self.is_cancelled(true) => self.empty_out(more, Loss::Ended),
             Drained::More(more) => self.give(more, Route::Lane),
             Drained::Left => {}
         }
