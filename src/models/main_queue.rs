@@ -127,7 +127,7 @@ fn a_cancelled_loan_is_run_by_its_lender() {
 
 #[test]
 fn a_caller_after_the_end_runs_its_own_body_only() {
-    for shape in [|builder: QueueBuilder| builder, QueueBuilder::concurrent] {
+    for shape in [|builder: QueueBuilder| builder, |builder: QueueBuilder| builder.concurrent().width(1)] {
         explore(2, move || {
             let fixture = Fixture::serial();
             let main = owned(&fixture);
