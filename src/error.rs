@@ -104,6 +104,17 @@ errors! {
         AlreadySubmitted => "the work item has been submitted before; make a new one for each submission",
     }
 
+    /// Why the main queue could not be run.
+    MainQueueError {
+        /// The queue's jobs belong to another thread.
+        NotMainThread => "the main queue's jobs belong to the thread that first called `run` or `turn`; call this there, and `stop` to end its `run`",
+        /// A job of the queue would run inside another one.
+        Reentrant => "this thread is running a job of the main queue; return from it instead of running the next one inside it",
+        /// The process or the system has no file descriptor left.
+        NoDescriptor { /** The operating system's error number. */ errno: i32 } =>
+            "no file descriptor is left for the main queue (os error {errno}); close some, or raise the limit",
+    }
+
     /// Why a timer could not be armed or a deadline not be met.
     TimerError {
         /// The process or the system has no file descriptor left for the event loop.

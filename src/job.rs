@@ -149,6 +149,7 @@ impl Job {
     /// A job that runs the body of a sync call, for a thread that waits for it.
     pub(crate) fn lent<F: FnOnce() + Send + 'static>(kind: Kind, f: F) -> Self {
         match kind {
+            Kind::Token => Self::with_shape(f, &Shapes::<F>::TOKEN),
             Kind::SyncBarrier => Self::with_shape(f, &Shapes::<F>::SYNC_BARRIER),
             Kind::CountedSync => Self::with_shape(f, &Shapes::<F>::COUNTED_SYNC),
             _ => Self::with_shape(f, &Shapes::<F>::SYNC),

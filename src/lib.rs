@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | one job at a time, or many with barriers | [`Queue`] | `dispatch_queue_t` |
 //! | the threads themselves | [`GlobalQueue`] | `dispatch_get_global_queue` |
+//! | one thread that you provide | [`MainQueue`] | `dispatch_get_main_queue` |
 //! | a job later | [`Dispatch::after`] | `dispatch_after` |
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
@@ -75,14 +76,17 @@ mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
-    BuildError, GroupError, HeldQueue, RuntimeError, SubmitError, SuspendError, SyncError, TimerError, WaitError,
-    WorkItemError,
+    BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError,
+    WaitError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;
 pub use qos::Qos;
-pub use queue::{After, Dispatch, GlobalQueue, InactiveQueue, Queue, QueueBuilder, SpecificKey, SuspendGuard};
+pub use queue::{
+    After, Dispatch, GlobalQueue, InactiveQueue, MainQueue, Queue, QueueBuilder, SpecificKey, SuspendGuard, Target,
+    main_queue, run_main,
+};
 pub use runtime::{
     Report, Runtime, RuntimeBuilder, Shutdown, SpawnFailure, StallReport, Statistics, TimedShutdown, WaitingThread,
     blocking,

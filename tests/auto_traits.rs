@@ -25,6 +25,7 @@ macro_rules! is_not {
 fn handles_are_shared_between_threads() {
     shared::<Queue>();
     shared::<GlobalQueue>();
+    shared::<MainQueue>();
     shared::<InactiveQueue>();
     shared::<QueueBuilder>();
     shared::<SuspendGuard>();
@@ -71,6 +72,7 @@ fn plain_values_are_shared_between_threads() {
     shared::<LossReport<'static>>();
     shared::<BuildError>();
     shared::<GroupError>();
+    shared::<MainQueueError>();
     shared::<RuntimeError>();
     shared::<SuspendError>();
     shared::<TimerError>();
@@ -139,6 +141,7 @@ fn errors_are_errors() {
     error::<RuntimeError>();
     error::<SuspendError>();
     error::<TimerError>();
+    error::<MainQueueError>();
     error::<WaitError>();
     error::<WorkItemError>();
     error::<SubmitError<fn()>>();

@@ -18,6 +18,7 @@ use crate::sync::is_child;
 use state::Life;
 pub(crate) use state::Phase;
 use state::Tally;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
@@ -78,13 +79,25 @@ pub(crate) enum Loss {
     Rejected,
 }
 
-/// A suspended queue, as a shutdown sees it.
+/// A queue that the runtime's threads do not empty, as a shutdown sees it: a suspended one, or the main queue.
 pub(crate) trait Suspended: Send + Sync {
     /// The queue's label, if jobs wait in it.
     fn holds_back(&self) -> Option<Arc<str>>;
 
     /// Drops and reports what waits.
     fn drop_pending(&self);
+}
+
+/// A runtime's main queue, as the runtime knows it.
+pub(crate) trait MainLane: Suspended + Any {
+    /// True if the calling thread runs one of its jobs.
+    fn is_current(&self) -> bool;
+
+    /// True if it is the calling thread that runs its jobs; nobody else will from now on.
+    fn belongs_here(&self) -> bool;
+
+    /// Runs what waits, on the thread it belongs to. False if there was nothing.
+    fn serve_all(&self) -> bool;
 }
 
 /// What has become of a runtime's event loop.

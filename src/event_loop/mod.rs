@@ -58,6 +58,7 @@
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
 //! tokens from there on.
 
+mod eventfd;
 #[cfg(feature = "sim")]
 mod sleeper;
 mod state;
@@ -65,6 +66,8 @@ mod timers;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
+
+pub(crate) use eventfd::Eventfd;
 
 use crate::error::TimerError;
 use crate::job::Job;

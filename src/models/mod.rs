@@ -13,6 +13,7 @@ mod event;
 mod group;
 mod lane;
 mod loan;
+mod main_queue;
 mod meetings;
 mod parking;
 mod pool;

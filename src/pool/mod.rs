@@ -161,8 +161,20 @@ impl Pool {
     /// Waits until no job is queued or running; a blocked job is a running one. False if the deadline passes first, or
     /// at once if the caller is itself a job of this pool. Jobs that are submitted from outside meanwhile may or may not
     /// be waited for.
-    pub(crate) fn quiesce(&self, deadline: Option<Instant>) -> bool {
-        !self.is_own_thread() && self.crew.wait_until(deadline, || self.crew.is_calm())
+    ///
+    /// Jobs may wait for the calling thread: `errand` does what they want of it, and says whether there was anything to do.
+    /// Whoever has something for it unparks the thread.
+    pub(crate) fn quiesce(&self, deadline: Option<Instant>, errand: &dyn Fn() -> bool) -> bool {
+        let is_done = || {
+            loop {
+                // In this order: from a calm pool nothing more comes for the errand.
+                let is_calm = self.crew.is_calm();
+                if !errand() {
+                    return is_calm;
+                }
+            }
+        };
+        !self.is_own_thread() && self.crew.wait_until(deadline, is_done)
     }
 
     /// Drops and reports jobs of their own from now on, instead of running them. Drains still run.

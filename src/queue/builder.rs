@@ -3,6 +3,8 @@
 use super::Queue;
 use super::lane::Kind;
 use super::lane::Lane;
+use super::target::Aim;
+use super::target::Target;
 use crate::engine::Engine;
 use crate::engine::Phase;
 use crate::error::BuildError;
@@ -27,7 +29,7 @@ pub struct QueueBuilder {
     concurrent: bool,
     width: Option<usize>,
     qos: Qos,
-    target: Option<Queue>,
+    target: Option<Aim>,
 }
 
 impl QueueBuilder {
@@ -63,7 +65,8 @@ impl QueueBuilder {
     /// barriers hold below that; its class does not count, as its drains are scheduled by the target. A chain of targets
     /// never becomes a cycle: a queue is given its target before it is active, and a target is active. The queue keeps its
     /// target alive, but a target that is suspended when its last handle goes drops its own jobs and lets the queues above
-    /// it go on. This is libdispatch's `dispatch_set_target_queue`, before activation.
+    /// it go on. A queue that targets the [main queue](crate::MainQueue) runs its jobs on the main thread. This is
+    /// libdispatch's `dispatch_set_target_queue`, before activation.
     ///
     /// ```
     /// use concourse::Queue;
@@ -76,8 +79,8 @@ impl QueueBuilder {
     /// disk.barrier_sync(|| println!("and this one excludes them both"));
     /// # Ok::<(), concourse::BuildError>(())
     /// ```
-    pub fn target(mut self, target: &Queue) -> Self {
-        self.target = Some(target.clone());
+    pub fn target(mut self, target: &impl Target) -> Self {
+        self.target = Some(target.aim());
         self
     }
 
@@ -90,7 +93,7 @@ impl QueueBuilder {
     /// on too many others, and [`BuildError::ShutDown`] if the runtime has ended.
     pub fn build(self) -> Result<Queue, BuildError> {
         let (queue, target) = self.create(false)?;
-        target.inspect(|target| queue.lane.set_target(Arc::clone(&target.lane)));
+        target.inspect(|target| target.bear(&queue));
         Ok(queue)
     }
 
@@ -104,7 +107,7 @@ impl QueueBuilder {
         Ok(InactiveQueue { queue, target: Mutex::new(target) })
     }
 
-    fn create(self, suspended: bool) -> Result<(Queue, Option<Queue>), BuildError> {
+    fn create(self, suspended: bool) -> Result<(Queue, Option<Aim>), BuildError> {
         let label = self.label;
         let kind = match (self.concurrent, self.width.map(NonZeroUsize::new)) {
             (_, Some(None)) => return Err(BuildError::ZeroWidth { label }),
@@ -117,24 +120,10 @@ impl QueueBuilder {
             return Err(BuildError::ShutDown { label });
         }
         if let Some(target) = &self.target {
-            may_target(&label, &self.engine, target)?;
+            target.may_bear(&label, &self.engine)?;
         }
         Ok((Queue { lane: Lane::new(label, kind, self.qos, self.engine, suspended) }, self.target))
     }
-}
-
-/// The most targets that a queue may stand on: a drain below a target nests on the thread's stack.
-const LONGEST_CHAIN: usize = 128;
-
-fn may_target(label: &Arc<str>, engine: &Arc<Engine>, target: &Queue) -> Result<(), BuildError> {
-    let label = Arc::clone(label);
-    if !Arc::ptr_eq(engine, &target.lane.engine) {
-        return Err(BuildError::ForeignTarget { label, target: Arc::clone(target.lane.label()) });
-    }
-    if target.lane.chain().count() > LONGEST_CHAIN {
-        return Err(BuildError::ChainTooLong { label, limit: LONGEST_CHAIN });
-    }
-    Ok(())
 }
 
 /// A queue that has not been activated: it collects jobs and runs none.
@@ -154,7 +143,7 @@ fn may_target(label: &Arc<str>, engine: &Arc<Engine>, target: &Queue) -> Result<
 pub struct InactiveQueue {
     queue: Queue,
     /// The queue gets it when it is activated, and keeps it for good.
-    target: Mutex<Option<Queue>>,
+    target: Mutex<Option<Aim>>,
 }
 
 impl InactiveQueue {
@@ -184,9 +173,10 @@ impl InactiveQueue {
     /// assert_eq!(log.activate().target(), Some(disk));
     /// # Ok::<(), concourse::BuildError>(())
     /// ```
-    pub fn set_target(&self, target: &Queue) -> Result<(), BuildError> {
-        may_target(self.queue.lane.label(), &self.queue.lane.engine, target)?;
-        let before = self.target.lock().replace(target.clone());
+    pub fn set_target(&self, target: &impl Target) -> Result<(), BuildError> {
+        let target = target.aim();
+        target.may_bear(self.queue.lane.label(), &self.queue.lane.engine)?;
+        let before = self.target.lock().replace(target);
         drop(before); // Its last handle may run destructors: not under the lock.
         Ok(())
     }
@@ -194,7 +184,7 @@ impl InactiveQueue {
     /// Starts the queue. Its target, if any, is fixed from now on.
     pub fn activate(self) -> Queue {
         let target = self.target.lock().take();
-        target.inspect(|target| self.queue.lane.set_target(Arc::clone(&target.lane)));
+        target.inspect(|target| target.bear(&self.queue));
         self.queue.lane.resume_last();
         self.queue
     }

@@ -245,11 +245,12 @@ impl Lane {
 
     /// What a token runs.
     pub(super) fn run_concurrent(&self) {
-        let mut left = BUDGET;
+        let budget = self.budget(BUDGET);
+        let mut left = budget;
         let mut finished = None;
         loop {
             if left == 0 && self.is_quiet() {
-                left = BUDGET;
+                left = budget;
             }
             let mut control = self.control();
             if let Some(kind) = finished.take() {

@@ -11,6 +11,7 @@
 
 use super::control::Control;
 use super::control::Keeper;
+use super::main_thread::MainThread;
 use super::specific::Baggage;
 use super::state::Barriers;
 use super::state::Flag;
@@ -56,6 +57,15 @@ pub(super) enum Kind {
     },
 }
 
+/// Where a lane's drains are scheduled, if not in the pool.
+#[derive(Debug)]
+pub(super) enum Home {
+    /// In the line of its target.
+    Target(Arc<Lane>),
+    /// With the one thread that may run its jobs.
+    MainThread(Box<MainThread>),
+}
+
 /// What producers write: their own cache line.
 #[derive(Debug)]
 struct Producers {
@@ -78,8 +88,8 @@ pub(crate) struct Lane {
     qos: Qos,
     pub(super) engine: Arc<Engine>,
     label: Arc<str>,
-    /// Where drains are scheduled, if not in the pool. Set before the lane is active, and never again.
-    target: OnceLock<Arc<Lane>>,
+    /// Empty if drains are scheduled in the pool. Set before the lane is active, and never again.
+    home: OnceLock<Home>,
     pub(super) barriers: Barriers,
     baggage: OnceLock<Box<Baggage>>,
     control: Mutex<Control>,
@@ -106,7 +116,7 @@ impl Lane {
             qos,
             engine,
             label,
-            target: OnceLock::new(),
+            home: OnceLock::new(),
             barriers: Barriers::none(),
             baggage: OnceLock::new(),
             control: Mutex::new(control),
@@ -199,48 +209,23 @@ impl Lane {
 
     /// Where the lane's drains are scheduled, if not in the pool.
     #[inline]
-    pub(super) fn target(&self) -> Option<&Arc<Self>> {
-        self.target.get()
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.home.get()
     }
 
-    /// Makes `target` the lane's target. The lane is not active yet and has none.
-    pub(super) fn set_target(&self, target: Arc<Self>) {
-        let unset = self.target.set(target).is_ok();
-        debug_assert!(unset, "a lane's target is set once");
-    }
-
-    /// The lane, its target, and so on up to the one whose drains the pool runs.
-    pub(super) fn chain(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |lane| lane.target().map(|target| &**target))
-    }
-
-    /// True if a lane above is suspended: nothing of this one may start either. For a thread that shares one of these, the
-    /// look ends there: what it runs is part of a job that has started.
+    /// The lane in whose line the lane's drains stand, if there is one.
     #[inline]
-    pub(super) fn is_held_from_above(&self, shared: Option<&Self>) -> bool {
-        let mut next = self.target();
-        while let Some(lane) = next
-            && !shared.is_some_and(|shared| ptr::eq(shared, &raw const **lane))
-            && !planted!("chain_ignores_a_held_target")
-        {
-            if lane.gate().is_suspended() {
-                return true;
-            }
-            next = lane.target();
+    pub(super) fn target(&self) -> Option<&Arc<Self>> {
+        match self.home() {
+            Some(Home::Target(target)) => Some(target),
+            Some(Home::MainThread(_)) | None => None,
         }
-        false
     }
 
-    /// True if sync bodies that cannot run at once are lent to whoever runs the lane's jobs, and stand in line as jobs:
-    /// whose turn it is here must not depend on whether its thread may run what the target runs.
-    pub(super) fn borrows_bodies(&self) -> bool {
-        self.target().is_some()
-    }
-
-    /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
-    /// the target's barriers, stand in the target's line.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.target().is_none() && self.engine.executor().is_quiet()
+    /// Settles where the lane's drains are scheduled. The lane is not active yet.
+    pub(super) fn settle_at(&self, home: Home) {
+        let unset = self.home.set(home).is_ok();
+        debug_assert!(unset, "a lane's home is set once");
     }
 
     // Keepers.
@@ -276,6 +261,10 @@ impl Lane {
 
     fn take_over(&self, control: &mut Control) -> Holder<'_> {
         control.keeper = Keeper::Thread;
+        if let Some(Home::MainThread(thread)) = self.home() {
+            control.tokens = 0;
+            thread.hush();
+        }
         Holder(self) // The one that `park`, `schedule` or `keep_for` consumed.
     }
 

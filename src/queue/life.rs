@@ -102,6 +102,8 @@ impl Suspended for Lane {
     fn drop_pending(&self) {
         if self.is_concurrent() {
             self.empty_out_concurrent(Loss::Ended);
+        } else if self.main_thread().is_some() {
+            self.drop_what_waits_for_the_main_thread();
         } else {
             let mut control = self.control();
             let hold = self.unpark(&mut control);

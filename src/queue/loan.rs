@@ -61,14 +61,15 @@ impl Drop for Borrowed {
 }
 
 /// Lets whoever runs the jobs of `lane` run `body`, in its place in line. Between the push of the job and the end of
-/// `wait`, which returns when `waiter` has been told `Done`, nothing may unwind. `None` if the job was dropped unrun.
-pub(super) fn lend<R>(
+/// `wait`, which returns when `waiter` has been told `Done`, nothing may unwind. The body comes back if the job was dropped
+/// unrun, as only a `Token` is.
+pub(super) fn lend<R, F: FnOnce() -> R>(
     lane: &Lane,
     kind: Kind,
     site: Site,
-    f: impl FnOnce() -> R,
+    f: F,
     wait: impl FnOnce(&Waiter),
-) -> Option<R> {
+) -> Result<R, F> {
     let waiter = Waiter::below(lane);
     let mut f = Some(f);
     let mut outcome = None;
@@ -82,8 +83,10 @@ pub(super) fn lend<R>(
         lane.enqueue(Job::lent(kind, move || borrowed.run()));
         wait(&waiter);
     });
-    match outcome? {
-        Ok(value) => Some(value),
-        Err(panic) => panic.resume(),
+    match (outcome, f) {
+        (Some(Ok(value)), _) => Ok(value),
+        (Some(Err(panic)), _) => panic.resume(),
+        (None, Some(f)) => Err(f),
+        (None, None) => unreachable!("a body that was taken has run"),
     }
 }

@@ -11,11 +11,15 @@ mod global;
 mod lane;
 mod life;
 mod loan;
+mod main_lane;
+mod main_queue;
+mod main_thread;
 mod readers;
 mod serial;
 mod specific;
 mod state;
 mod sync;
+mod target;
 mod token;
 mod turns;
 mod waiter;
@@ -27,7 +31,11 @@ pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
 pub use global::GlobalQueue;
+pub use main_queue::MainQueue;
+pub use main_queue::main_queue;
+pub use main_queue::run_main;
 pub use specific::SpecificKey;
+pub use target::Target;
 
 use crate::engine::Engine;
 use crate::error::BuildError;
@@ -153,10 +161,10 @@ impl Queue {
     }
 
     /// The queue whose job the calling thread is running; the innermost one if sync calls nest. `None` outside of any
-    /// private queue.
+    /// private queue, and on the [main queue](crate::MainQueue::assert_current).
     #[must_use]
     pub fn current() -> Option<Self> {
-        let lane = Frame::current()?;
+        let lane = Frame::current().filter(|lane| lane.main_thread().is_none())?;
         lane.add_handle();
         Some(Self { lane })
     }
@@ -178,10 +186,10 @@ impl Queue {
     }
 
     /// The queue that this one targets: where it was told to run, and which holds and bounds it. `None` if that is the
-    /// runtime itself.
+    /// runtime itself, or the main queue, which is no `Queue`.
     #[must_use]
     pub fn target(&self) -> Option<Self> {
-        let lane = Arc::clone(self.lane.target()?);
+        let lane = Arc::clone(self.lane.target().filter(|lane| lane.main_thread().is_none())?);
         lane.add_handle();
         Some(Self { lane })
     }

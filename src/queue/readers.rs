@@ -12,6 +12,7 @@ use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::spin_for;
 use super::waiter::without_unwinding;
+use crate::engine::Loss;
 use crate::job::Job;
 use crate::job::Kind;
 use crate::sync::planted;
@@ -88,10 +89,11 @@ impl Lane {
                 value = body.take().map(|f| self.run_reader(kind, site, f));
             }
         });
-        value.unwrap_or_else(|| {
-            let lent = body.and_then(|f| lend(self, kind, site, f, |waiter| self.help_below(target, site, waiter)));
-            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
-        })
+        let Some(f) = body else {
+            return value.unwrap_or_else(|| unreachable!("a body that was taken has run"));
+        };
+        let lent = lend(self, kind, site, f, |waiter| self.help_below(target, site, waiter));
+        lent.unwrap_or_else(|_| unreachable!("the body of a sync call keeps its place in line"))
     }
 
     /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
@@ -132,6 +134,9 @@ impl Lane {
         let has_arrived = || matches!(waiter.turn(), Turn::Go | Turn::Done);
         let mut finished = None;
         loop {
+            if self.is_cancelled(true) {
+                self.empty_out_concurrent(Loss::Ended);
+            }
             let mut control = self.control();
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);

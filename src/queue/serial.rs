@@ -108,7 +108,7 @@ impl Lane {
     }
 
     /// The lane, if its token is not a stale one.
-    fn redeem_token(&self) -> Option<Holder<'_>> {
+    pub(super) fn redeem_token(&self) -> Option<Holder<'_>> {
         let mut control = self.control();
         control.tokens = 0;
         self.claim(None, &mut control)
@@ -118,7 +118,7 @@ impl Lane {
     pub(super) fn run_serial(&self) {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
-            match self.drain(held, None, BUDGET) {
+            match self.drain(held, None, self.budget(BUDGET)) {
                 Drained::More(_) if self.engine.phase() == Phase::Forked => {}
                 Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
@@ -136,12 +136,21 @@ impl Lane {
     }
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
-    pub(super) fn drain<'a>(&'a self, mut hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
-        let left = Cell::new(budget);
+    pub(super) fn drain<'a>(&'a self, hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
+        self.drain_within(hold, me, &Cell::new(budget))
+    }
+
+    /// As `drain`, with what is `left` of the budget.
+    pub(super) fn drain_within<'a>(
+        &'a self,
+        mut hold: Holder<'a>,
+        me: Option<&Waiter>,
+        left: &Cell<u32>,
+    ) -> Drained<'a> {
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stop = Frame::run(self, Mode::Exclusive, || {
             loop {
-                match job::contain(|| self.run_jobs(&mut hold, me, &left, &running)) {
+                match job::contain(|| self.run_jobs(&mut hold, me, left, &running)) {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
@@ -215,12 +224,10 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    // A thread that stands in line goes on to its own place: it is not the runtime's to stop.
-                    let phase = self.engine.phase();
                     if left.get() == 0
                         || self.is_held_from_above(shared)
-                        || phase == Phase::Forked
-                        || me.is_none() && phase == Phase::Cancelling
+                        || self.engine.phase() == Phase::Forked
+                        || self.is_cancelled(me.is_some())
                     {
                         return Stop::More;
                     }
@@ -261,6 +268,13 @@ impl Lane {
                 Kind::Noop => drop(consumer.take()),
             }
         }
+    }
+
+    /// True if the runtime has ended what waits here. A thread that stands in line goes on to its own place all the same,
+    /// it is not the runtime's to stop; but it may not be the main thread.
+    pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
+        let may_be_a_stranger = || self.is_of_the_main_thread() && !planted!("main_jobs_stray");
+        self.engine.phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing

@@ -1,5 +1,6 @@
 //! The token: a lane's drain, on its way through its target's line or the pool.
 
+use super::lane::Home;
 use super::lane::Lane;
 use crate::engine::Phase;
 use crate::job::Job;
@@ -7,15 +8,19 @@ use crate::job::Route;
 use crate::sync::Arc;
 
 impl Lane {
-    /// Sends a drain job to the target or the pool.
+    /// Sends a drain job to the target or the pool, or rings for the main thread.
     pub(super) fn submit_token(&self, route: Route) {
-        let token = Token(Some(self.to_arc()));
-        let job = Job::token(move || token.run());
-        match self.target() {
-            Some(target) => target.enqueue(job),
+        match self.home() {
+            Some(Home::Target(target)) => target.enqueue(self.token()),
+            Some(Home::MainThread(thread)) => self.ring(thread),
             // After the end of the pool the job comes back, and its drop sees to the lane.
-            None => drop(self.engine.executor().submit(job, route, self.qos())),
+            None => drop(self.engine.executor().submit(self.token(), route, self.qos())),
         }
+    }
+
+    fn token(&self) -> Job {
+        let token = Token(Some(self.to_arc()));
+        Job::token(move || token.run())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::control::Keeper;
 use super::lane::Acquired;
 use super::lane::Holder;
+use super::lane::Home;
 use super::lane::Lane;
 use super::loan::lend;
 use super::serial::Drained;
@@ -13,6 +14,7 @@ use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::spin_for;
 use super::waiter::without_unwinding;
+use crate::engine::Loss;
 use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
@@ -23,14 +25,15 @@ impl Lane {
     /// Runs `f` on the calling thread when everything before it has run. The caller has checked for a deadlock.
     #[inline]
     pub(super) fn serial_sync<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
-        match self.target() {
-            None => self.serial_sync_at_root(site, f),
-            Some(target) => self.serial_sync_below(target, site, f),
+        match self.home() {
+            None => self.serial_sync_in_place(site, f),
+            Some(Home::Target(target)) => self.serial_sync_below(target, site, f),
+            Some(Home::MainThread(thread)) => self.main_sync(thread, site, f),
         }
     }
 
     #[inline]
-    fn serial_sync_at_root<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
+    pub(super) fn serial_sync_in_place<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
         yield_point();
         let hold =
             match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
@@ -80,11 +83,11 @@ impl Lane {
             Some(Acquired::Held(hold)) => self.release(hold),
             None => {}
         });
-        value.unwrap_or_else(|| {
-            let lent =
-                body.and_then(|f| lend(self, Kind::Sync, site, f, |waiter| self.wait_below(target, site, waiter)));
-            lent.unwrap_or_else(|| unreachable!("a sync body keeps its place in line"))
-        })
+        let Some(f) = body else {
+            return value.unwrap_or_else(|| unreachable!("a body that was taken has run"));
+        };
+        let lent = lend(self, Kind::Sync, site, f, |waiter| self.wait_below(target, site, waiter));
+        lent.unwrap_or_else(|_| unreachable!("the body of a sync call keeps its place in line"))
     }
 
     /// Returns when the lent body has run. The thread stands in the target's line to run what is ahead, and waits here
@@ -110,10 +113,11 @@ impl Lane {
         }
     }
 
-    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it.
+    /// Runs what is ahead of `me`, and gives the lane away if that is not the end of it, or drops what may not run here.
     fn drain_up_to<'a>(&'a self, hold: Holder<'a>, me: &Waiter) -> Option<Holder<'a>> {
         match self.drain(hold, Some(me), u32::MAX) {
             Drained::Mine(hold) => return Some(hold),
+            Drained::More(more) if self.is_cancelled(true) => self.empty_out(more, Loss::Ended),
             Drained::More(more) => self.give(more, Route::Lane),
             Drained::Left => {}
         }

@@ -277,7 +277,7 @@ impl RuntimeBuilder {
             // If it cannot be started now, the first timer tries again and reports it.
             drop(engine.event_loop());
         }
-        Ok(Runtime { engine, threads, drop_within: self.drop_within })
+        Ok(Runtime { engine, threads, main: OnceLock::new(), drop_within: self.drop_within })
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) use threads::Threads;
 
 use crate::engine::Engine;
 use crate::engine::Loss;
+use crate::engine::MainLane;
 use crate::engine::Phase;
 use crate::sync::Arc;
 use crate::sync::OnceLock;
@@ -57,6 +58,8 @@ use std::time::Duration;
 pub struct Runtime {
     engine: Arc<Engine>,
     threads: Arc<dyn Threads>,
+    /// Made when somebody asks for it.
+    main: OnceLock<Arc<dyn MainLane>>,
     drop_within: Duration,
 }
 
@@ -92,6 +95,11 @@ impl Runtime {
         &self.engine
     }
 
+    /// The main queue's lane, made with `make` on first use.
+    pub(crate) fn main_lane<L: MainLane>(&self, make: impl FnOnce() -> Arc<L>) -> &Arc<dyn MainLane> {
+        self.main.get_or_init(|| make())
+    }
+
     /// How many threads there are and what they do, and what timers cost.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -113,9 +121,10 @@ impl Runtime {
     /// Ends the runtime and says what became of its work.
     ///
     /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
-    /// Suspended queues are left alone by a drain, and named in the report. Waits until nothing runs or the time is up;
-    /// from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it ends and waits
-    /// for nothing, and the report is not complete. May be called again, with a longer time for instance.
+    /// Suspended queues are left alone by a drain, and named in the report. So is the [main queue](crate::MainQueue) while
+    /// jobs wait there, unless the drain is called on the main thread, which then runs them. Waits until nothing runs or the
+    /// time is up; from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it
+    /// ends and waits for nothing, and the report is not complete. May be called again, with a longer time for instance.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
         if is_child() {
             return Report { complete: false, ..self.report(0) };
@@ -131,11 +140,16 @@ impl Runtime {
         if how == Shutdown::CancelPending {
             self.cancel_pending();
         }
-        if self.threads.is_own_thread() && how == Shutdown::Drain {
+        let main = self.main.get();
+        let is_job_of_main = main.is_some_and(|main| main.is_current());
+        if (is_job_of_main || self.threads.is_own_thread()) && how == Shutdown::Drain {
             // The drain goes on once this job has returned; nobody can wait for it here.
             return self.report(1);
         }
-        let calm = self.threads.quiesce(deadline);
+        // Jobs of the pool may wait for the main queue, whose job would wait for them here.
+        let deadline = if is_job_of_main { Some(now()) } else { deadline };
+        let main = main.filter(|main| how == Shutdown::Drain && main.belongs_here());
+        let calm = self.threads.quiesce(deadline, &|| main.is_some_and(|main| main.serve_all()));
         if !calm {
             // Out of time: what has not started by now will not.
             self.engine.advance_to(Phase::Cancelling);
@@ -147,7 +161,9 @@ impl Runtime {
 
     fn report(&self, still_running: usize) -> Report {
         let suspended = self.engine.suspended();
-        let suspended: Vec<_> = suspended.iter().filter_map(|queue| Some(queue.holds_back()?.to_string())).collect();
+        let held_back = suspended.iter().map(|queue| queue.holds_back());
+        let held_back = held_back.chain(self.main.get().map(|main| main.holds_back()));
+        let suspended: Vec<_> = held_back.flatten().map(|label| label.to_string()).collect();
         let (panics, dropped, rejected) = self.engine.losses();
         let complete = still_running == 0 && suspended.is_empty();
         Report { complete, still_running, suspended, dropped, rejected, panics }
@@ -167,6 +183,7 @@ impl Runtime {
         for queue in self.engine.suspended() {
             queue.drop_pending();
         }
+        self.main.get().inspect(|main| main.drop_pending());
     }
 }
 

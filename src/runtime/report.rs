@@ -46,7 +46,8 @@ pub struct Report {
     /// Jobs that were still running at the deadline. Their threads are left to end by themselves.
     pub still_running: usize,
     /// Labels of suspended queues that hold jobs back. After a drain those jobs run when the queue is resumed, on the thread
-    /// that resumes it; they are dropped and reported if the queue goes first.
+    /// that resumes it; they are dropped and reported if the queue goes first. The main queue is among them while jobs wait
+    /// for the main thread, or one runs there.
     pub suspended: Vec<String>,
     /// Closures that were dropped unrun since the runtime was built: cancelled, or cut off by a shutdown.
     pub dropped: u64,

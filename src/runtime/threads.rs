@@ -8,7 +8,10 @@ use std::time::Instant;
 /// The threads of a runtime, which start when they are needed and end with it: a pool's, or a simulation's.
 pub(crate) trait Threads: Executor {
     /// Waits until no job is queued or running. False if the deadline passes first, or at once on a thread of its own.
-    fn quiesce(&self, deadline: Option<Instant>) -> bool;
+    ///
+    /// Jobs may wait for the calling thread: `errand` does what they want of it, and says whether there was anything to do.
+    /// Whoever has something for it unparks the thread.
+    fn quiesce(&self, deadline: Option<Instant>, errand: &dyn Fn() -> bool) -> bool;
 
     /// Drops and reports jobs of their own from now on, instead of running them. Drains still run.
     fn cancel_loose(&self);
@@ -25,8 +28,8 @@ pub(crate) trait Threads: Executor {
 }
 
 impl Threads for Pool {
-    fn quiesce(&self, deadline: Option<Instant>) -> bool {
-        Self::quiesce(self, deadline)
+    fn quiesce(&self, deadline: Option<Instant>, errand: &dyn Fn() -> bool) -> bool {
+        Self::quiesce(self, deadline, errand)
     }
 
     fn cancel_loose(&self) {

@@ -120,13 +120,23 @@ impl Crew {
     }
 
     /// Waits until `done` held or the deadline has passed. `done` is looked at whenever nothing runs or a worker has gone.
-    fn wait_until(&self, deadline: Option<Instant>, done: impl Fn(&Schedule) -> bool) -> bool {
+    fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+        done: impl Fn(&Schedule) -> bool,
+        errand: &dyn Fn() -> bool,
+    ) -> bool {
         let own = parker();
         self.stage.schedule().jobs.add_watcher(&own);
         let mut held = false;
         park_while(&own, &Reason::Completion, deadline, || {
-            held = done(&self.stage.schedule());
-            !held
+            loop {
+                // In this order: once nothing runs, nothing more comes for the errand.
+                held = done(&self.stage.schedule());
+                if !errand() {
+                    return !held;
+                }
+            }
         });
         self.stage.schedule().jobs.remove_watcher(&own);
         held
@@ -174,8 +184,9 @@ impl Executor for Crew {
 }
 
 impl Threads for Crew {
-    fn quiesce(&self, deadline: Option<Instant>) -> bool {
-        !self.is_own_thread() && self.wait_until(deadline, |schedule| schedule.jobs.are_done(&schedule.actors))
+    fn quiesce(&self, deadline: Option<Instant>, errand: &dyn Fn() -> bool) -> bool {
+        let are_done = |schedule: &Schedule| schedule.jobs.are_done(&schedule.actors);
+        !self.is_own_thread() && self.wait_until(deadline, are_done, errand)
     }
 
     fn cancel_loose(&self) {
@@ -191,7 +202,7 @@ impl Threads for Crew {
         if self.is_own_thread() {
             return count(&self.stage.schedule().actors, Actor::is_active).saturating_sub(1);
         }
-        if self.wait_until(deadline, |schedule| live(&schedule.actors) == 0) {
+        if self.wait_until(deadline, |schedule| live(&schedule.actors) == 0, &|| false) {
             return 0;
         }
         busy(&self.stage.schedule().actors)

@@ -27,6 +27,11 @@ pub(crate) fn handshake() {
     fence(super::Ordering::SeqCst);
 }
 
+/// No thread of a model is the one that the process began with.
+pub(crate) fn is_first_thread() -> bool {
+    false
+}
+
 /// Threads have no numbers in a model, which has no statics to count them: a model names them itself.
 pub(crate) fn ordinal() -> u32 {
     0

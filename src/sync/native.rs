@@ -78,6 +78,11 @@ impl<T> UnsafeCell<T> {
 #[inline(always)]
 pub(crate) fn handshake() {}
 
+/// True on the thread that the process began with.
+pub(crate) fn is_first_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
 static NEXT_ORDINAL: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {

@@ -29,6 +29,8 @@ pub(crate) enum Reason {
     Event,
     /// A result that another thread computes.
     Completion,
+    /// The next job of the queue with this label, on the thread that runs them.
+    Jobs(Arc<str>),
     /// User code that said it blocks.
     Blocking,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Reason {
             Self::Group => f.write_str("a group's last member"),
             Self::Event => f.write_str("an event"),
             Self::Completion => f.write_str("a result"),
+            Self::Jobs(label) => write!(f, "the next job of queue \"{label}\""),
             Self::Blocking => f.write_str("something outside the runtime"),
         }
     }

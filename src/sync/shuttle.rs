@@ -13,6 +13,11 @@ pub(crate) use shuttle::thread_local;
 /// Orders `SeqCst` accesses of different words, which shuttle does by itself.
 pub(crate) fn handshake() {}
 
+/// No thread of a model is the one that the process began with.
+pub(crate) fn is_first_thread() -> bool {
+    false
+}
+
 /// Threads have no numbers in a model, which has no statics to count them: a model names them itself.
 pub(crate) fn ordinal() -> u32 {
     0

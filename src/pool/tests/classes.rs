@@ -53,7 +53,7 @@ fn one_worker_takes_the_most_urgent_first() {
             }
         }
         door.open();
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         assert!(log.is_strict(), "{:?}", log.0.lock());
         assert_eq!(log.0.lock().len(), 20);
     }
@@ -70,7 +70,7 @@ fn jobs_of_jobs_have_the_class_that_they_were_given() {
                 submit(&inner, qos, route, inner_log.job(qos));
             }
         });
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         assert!(log.is_strict(), "{:?}", log.0.lock());
         assert_eq!(log.0.lock().len(), 10);
     }
@@ -90,7 +90,7 @@ fn an_urgent_job_overtakes_what_lies_in_the_own_deque() {
             });
         }
     });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(*log.0.lock(), [Qos::Background, Qos::UserInteractive].repeat(5));
 }
 
@@ -110,7 +110,7 @@ fn no_class_waits_for_more_than_its_turn() {
             submit(&pool, *qos, Route::Loose, move || seen.lock().push(ran.get()));
         }
         door.open();
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         assert_eq!(ran.get(), FLOOD);
         let seen = seen.lock();
         assert_eq!(seen.len(), 4);
@@ -133,7 +133,7 @@ fn both_injectors_of_a_waiting_class_have_their_turn() {
         submit(&pool, Qos::Background, route, move || seen.lock().push((route, ran.get())));
     }
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     let seen = seen.lock();
     assert!(seen[..2].iter().any(|(route, _)| *route == Route::Loose), "{seen:?}");
     assert!(seen.iter().all(|(_, before)| *before < FLOOD / 2), "{seen:?}");
@@ -154,7 +154,7 @@ fn a_background_tree_does_not_hide_behind_an_urgent_one_that_never_ends() {
         submit(&inner, Qos::Background, Route::Loose, move || ends.bump());
         again(&inner, &seen);
     });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(done.get(), 1);
 }
 
@@ -185,7 +185,7 @@ fn thieves_take_the_most_urgent_job_wherever_it_lies() {
     door.open();
     until("the first has taken them all", || log.0.lock().len() == 10);
     ends.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert!(log.is_strict(), "{:?}", log.0.lock());
 }
 
@@ -207,7 +207,7 @@ fn trees_of_all_classes_run_to_their_last_leaf() {
             let (inner, count) = (Arc::clone(&pool), count.clone());
             submit(&pool, qos, Route::Loose, move || plant(&inner, 9, &count));
         }
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         assert_eq!(count.get(), 5 * ((1 << 10) - 1), "round {round}");
         assert_eq!(pool.counts().queued, 0);
     }

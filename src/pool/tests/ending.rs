@@ -20,11 +20,11 @@ fn occupied() -> (Arc<Pool>, Events, Door) {
 #[test]
 fn quiesce_waits_for_blocked_and_queued_jobs() {
     let (pool, _, door) = occupied();
-    assert!(!pool.quiesce(Some(sync::now() + Duration::from_millis(5))));
+    assert!(!pool.quiesce(Some(sync::now() + Duration::from_millis(5)), &|| false));
     let inner = Arc::clone(&pool);
-    loose(&pool, move || assert!(!inner.quiesce(None), "a job cannot wait for itself"));
+    loose(&pool, move || assert!(!inner.quiesce(None, &|| false), "a job cannot wait for itself"));
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((pool.counts().awake, pool.counts().queued), (0, 0));
 }
 
@@ -42,7 +42,7 @@ fn cancelled_loose_jobs_are_dropped_and_told_but_drains_run() {
     }
     pool.cancel_loose();
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((ran.get(), events.dropped(), Arc::strong_count(&kept)), (10, 100, 1));
 }
 
@@ -141,7 +141,7 @@ fn a_pool_that_is_dropped_idle_ends_its_threads() {
     for _ in 0..100 {
         loose(&pool, || nap(Duration::from_micros(50)));
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert!(kernel_threads("idle-drop").len() >= 2);
     drop(pool);
     until("the threads are gone", || kernel_threads("idle-drop").is_empty());

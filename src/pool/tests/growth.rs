@@ -19,7 +19,7 @@ fn threads_asleep_in_the_kernel_make_room() {
     until("all are inside", || inside.get() == 16);
     assert_eq!(pool.counts().live, 16);
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_cap_is_never_exceeded() {
     until("everything has run", || {
         assert!(pool.counts().live <= 5);
         assert!(kernel_threads("capped").len() <= 6, "five workers and the sentinel");
-        pool.quiesce(Some(sync::now()))
+        pool.quiesce(Some(sync::now()), &|| false)
     });
     assert!((2..=5).contains(&most.get()), "{} at a time", most.get());
 }
@@ -55,7 +55,7 @@ fn busy_threads_make_no_room() {
             }
         });
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert!(pool.counts().started <= 2, "{:?}", pool.counts());
 }
 
@@ -80,7 +80,7 @@ fn an_own_wait_makes_room_at_once() {
         let (inner, count) = (Arc::clone(&pool), Count::new());
         let seen = count.clone();
         loose(&pool, move || link(&inner, 15, &seen));
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         assert_eq!((count.get(), pool.counts().started), (16, 16));
         assert_eq!(pool.counts().blocked, 0);
     }
@@ -98,7 +98,7 @@ fn blocking_makes_room_at_once() {
         sync::blocking(|| sync::blocking(|| door.pass()));
         assert_eq!(inner.counts().blocked, 0);
     });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(sync::blocking(|| 7), 7);
 }
 
@@ -108,7 +108,7 @@ fn a_panic_while_blocking_is_unblocked() {
     let events = Events::with_panics(&mut config);
     let pool = Pool::new(config);
     loose(&pool, || sync::blocking(|| panic_silently("blocked".into())));
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((pool.counts().blocked, events.0.lock().len()), (0, 1));
 }
 
@@ -137,7 +137,7 @@ fn spare_threads_go_when_they_have_been_idle() {
         });
         until("their threads too", || kernel_threads("spare").len() <= 3);
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_limit_comes_back_down() {
     for _ in 0..100 {
         loose(&pool, || nap(Duration::from_millis(1)));
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     until("the limit is at rest", || pool.counts().limit == 2);
     until("nobody watches", || !pool.crew.roster.state.read().is_watched());
 }
@@ -187,7 +187,7 @@ fn a_standstill_is_reported_once_per_episode() {
         until("nobody watches", || !pool.crew.roster.state.read().is_watched());
         assert_eq!(events.count(is_stalled), episode);
         waiting.lock().drain(..).for_each(|ticket| assert!(ticket.grant()));
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     }
     let told = events.0.lock();
     let Some(PoolEvent::Stalled(stall)) = told.first() else { panic!("{told:?}") };
@@ -201,6 +201,6 @@ fn a_standstill_may_grow_the_pool() {
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     deadlock(&pool);
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((events.count(is_stalled), pool.counts().started), (1, 3));
 }

@@ -20,7 +20,7 @@ fn drains_are_served_during_a_flood_of_loose_jobs() {
         lane(&pool, move || seen.lock().push(flooded.get()));
     }
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(flooded.get(), FLOOD);
     let seen = seen.lock();
     assert_eq!(seen.len(), 10);
@@ -42,7 +42,7 @@ fn loose_jobs_are_served_beside_a_lane_that_never_ends() {
     until("the lane runs", || pool.counts().awake == 1);
     let ends = done.clone();
     loose(&pool, move || ends.bump());
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(done.get(), 1);
 }
 
@@ -62,7 +62,7 @@ fn the_oldest_own_job_is_served_beside_an_endless_tree() {
         loose(&inner, move || ends.bump());
         again(&inner, &seen);
     });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(done.get(), 1);
 }
 
@@ -74,6 +74,6 @@ fn jobs_from_outside_run_in_order_on_one_thread() {
         let seen = Arc::clone(&seen);
         lane(&pool, move || seen.lock().push(index));
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert!(seen.lock().iter().copied().eq(0..10_000));
 }

@@ -23,7 +23,7 @@ fn every_job_from_outside_runs_once() {
         })
         .collect();
     producers.into_iter().for_each(|producer| producer.join().unwrap());
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
     assert_eq!(pool.counts().queued, 0);
 }
@@ -45,7 +45,7 @@ fn a_tree_of_jobs_runs_to_its_last_leaf() {
     for _ in 0..4 {
         let (inner, count) = (Arc::clone(&pool), count.clone());
         loose(&pool, move || spawn_tree(&inner, 12, &count));
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     }
     assert_eq!(count.get(), 4 * ((1 << 13) - 1));
 }
@@ -65,14 +65,14 @@ fn a_drain_that_goes_to_the_back_runs_again() {
         let (inner, count) = (Arc::clone(&pool), count.clone());
         lane(&pool, move || turn(&inner, 999, &count));
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(count.get(), 5_000);
 }
 
 #[test]
 fn a_pool_without_work_has_no_threads() {
     let pool = Pool::new(Config { name: "unborn".into(), ..config(4, 8) });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((pool.counts().live, pool.counts().started), (0, 0));
     assert!(kernel_threads("unborn").is_empty());
     assert!(!pool.is_quiet(), "the calling thread is no worker");
@@ -84,7 +84,7 @@ fn lone_jobs_do_not_start_more_threads_than_run() {
     let pool = Pool::new(config(2, 64));
     for _ in 0..2_000 {
         loose(&pool, || {});
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     }
     assert!(pool.counts().started <= 2, "{:?}", pool.counts());
 }
@@ -100,7 +100,7 @@ fn a_quiet_job_is_not_forgotten_behind_a_long_one() {
             // Only the pushed drain opens the door, and this worker does not come to it.
             door.pass();
         });
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     }
 }
 
@@ -117,7 +117,7 @@ fn a_second_job_of_a_long_one_does_not_wait_for_the_sentinel() {
             }
             door.pass();
         });
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     }
 }
 
@@ -136,7 +136,7 @@ fn a_panic_costs_neither_the_worker_nor_the_jobs_behind_it() {
             }
         });
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(count.get(), 100);
     assert_eq!(pool.counts().started, 1);
     let told = events.0.lock();
@@ -164,7 +164,7 @@ fn hooks_run_on_each_thread_and_their_panics_are_told() {
     for _ in 0..100 {
         loose(&pool, || {});
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(pool.stop(soon()), 0);
     let threads = pool.counts().started as usize;
     assert!((1..=2).contains(&threads));
@@ -189,7 +189,7 @@ fn a_start_hook_may_wait_for_a_job() {
     loose(&pool, || {});
     until("the hook waits", || ticket.lock().is_some());
     loose(&pool, move || assert!(ticket.lock().take().unwrap().grant()));
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn an_idle_pool_does_not_wake_up() {
             loose(&inner, || nap(Duration::from_micros(10)));
         }
     });
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     until("the sentinel has stopped watching", || !pool.crew.roster.state.read().is_watched());
     // Whoever is still on the way to sleep gets there.
     nap(Duration::from_millis(100));

@@ -43,14 +43,14 @@ fn a_refused_thread_leaves_the_work_to_those_who_live() {
     let events = Events::of(&mut config);
     let pool = Pool::new(config);
     loose(&pool, || {});
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     refuses.store(true, Ordering::SeqCst);
     let count = Count::new();
     for _ in 0..10_000 {
         let count = count.clone();
         loose(&pool, move || count.bump());
     }
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!((count.get(), pool.counts().live), (10_000, 1));
     // One for the second worker, and one for the sentinel.
     assert!(events.count(is_refusal) <= 2);
@@ -91,12 +91,12 @@ fn without_threads_the_submitter_works_while_it_waits() {
         // As soon as the system gives threads again, workers take over.
         loose(&pool, || {});
         refuses.store(false, Ordering::SeqCst);
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
         until("a worker lives", || {
             loose(&pool, || {});
             pool.counts().started > 0
         });
-        assert!(pool.quiesce(soon()));
+        assert!(pool.quiesce(soon(), &|| false));
     };
     sync::ThreadBuilder::new().spawn(submitter).unwrap().join().unwrap();
 }
@@ -124,6 +124,6 @@ fn the_sentinel_asks_again_for_a_thread_that_was_refused() {
     // Nobody submits any more: only the sentinel can have asked.
     until("the job has run", || done.get() == 1);
     door.open();
-    assert!(pool.quiesce(soon()));
+    assert!(pool.quiesce(soon(), &|| false));
     assert_eq!(events.count(is_refusal), 1);
 }
