@@ -255,7 +255,8 @@ impl Queue {
     /// in line, on a serial queue, behind a barrier or for a width, the calling thread may run jobs that are ahead of `f`:
     /// such a job must not wait for what the caller does after the call. A suspended queue holds the call until it is
     /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call
-    /// this again. After shutdown it still works. This is libdispatch's `dispatch_sync`.
+    /// this again. Below the [main queue](crate::MainQueue) `f` runs on the main thread, as every job does there. After
+    /// shutdown it still works. This is libdispatch's `dispatch_sync`.
     ///
     /// # Panics
     ///
