@@ -96,7 +96,7 @@ pub(crate) trait MainLane: Suspended + Any {
     /// True if it is the calling thread that runs its jobs; nobody else will from now on.
     fn belongs_here(&self) -> bool;
 
-    /// Runs what waits, on the thread it belongs to. False if there was nothing.
+    /// Runs what waits, on the thread that it belongs to. False if there was nothing.
     fn serve_all(&self) -> bool;
 }
 

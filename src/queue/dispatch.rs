@@ -25,7 +25,8 @@ pub trait Accept: Send + Sync + 'static {
     fn sink(&self) -> Arc<dyn Sink>;
 }
 
-/// What every queue can do: a private [`Queue`](crate::Queue) as well as a [`GlobalQueue`](crate::GlobalQueue).
+/// What every queue can do: a private [`Queue`](crate::Queue) as well as a [`GlobalQueue`](crate::GlobalQueue) and the
+/// [`MainQueue`](crate::MainQueue).
 ///
 /// The trait is sealed: queues come from a [`Runtime`](crate::Runtime).
 pub trait Dispatch: Accept + Clone {

@@ -158,10 +158,19 @@ impl MainQueue {
         Ok(self.lane.serve(budget, || false))
     }
 
+    fn thread(&self) -> &MainThread {
+        match self.lane.main_thread() {
+            Some(thread) => thread,
+            None => unreachable!("a main lane is made with the place for its thread"),
+        }
+    }
+
     /// The calling thread, if it may run jobs now.
     fn enter(&self) -> Result<&MainThread, MainQueueError> {
-        let thread = self.lane.main_thread().filter(|thread| thread.own()).ok_or(MainQueueError::NotMainThread)?;
-        if self.lane.is_current() { Err(MainQueueError::Reentrant) } else { Ok(thread) }
+        if !self.thread().own() {
+            return Err(MainQueueError::NotMainThread);
+        }
+        if self.lane.is_current() { Err(MainQueueError::Reentrant) } else { Ok(self.thread()) }
     }
 
     /// A descriptor that is readable while jobs wait, for `poll`, `epoll` and the like. It is made on first use.
@@ -173,14 +182,14 @@ impl MainQueue {
     ///
     /// [`MainQueueError::NoDescriptor`] if the process or the system has none left.
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>, MainQueueError> {
-        self.lane.main_thread().map_or(Err(MainQueueError::NotMainThread), MainThread::as_fd)
+        self.thread().as_fd()
     }
 
     /// Lets [`run`](Self::run) return after the job that it is running; the next one, if the queue is not being run.
     ///
     /// May be called from anywhere. Several calls before `run` returns are one.
     pub fn stop(&self) {
-        self.lane.main_thread().inspect(|thread| thread.stop());
+        self.thread().stop();
     }
 
     /// Submits `f` to run on the main thread and returns at once.

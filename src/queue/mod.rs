@@ -261,9 +261,10 @@ impl Queue {
     /// `f` may borrow from the caller's stack. On an idle queue the call costs about as much as a mutex. While it waits
     /// in line, on a serial queue, behind a barrier or for a width, the calling thread may run jobs that are ahead of `f`:
     /// such a job must not wait for what the caller does after the call. On a queue with a target that is busy `f` may run
-    /// on another thread, as if on the caller's: what the caller holds counts, and a panic goes back to it. A suspended
-    /// queue holds the call until it is resumed. On a concurrent queue a thread that runs one of the queue's jobs may call
-    /// this again. After shutdown it still works. This is libdispatch's `dispatch_sync`.
+    /// on another thread, as if on the caller's: what the caller holds counts, and a panic goes back to it; below the
+    /// [main queue](crate::MainQueue) it always runs on the main thread. A suspended queue holds the call until it is
+    /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call this again. After shutdown it
+    /// still works. This is libdispatch's `dispatch_sync`.
     ///
     /// # Panics
     ///
