@@ -1,4 +1,4 @@
-//! What a queue carries: values under keys, which targets pass on, and a finalizer.
+//! What a queue carries: values under keys, which targets pass on, a finalizer, and jobs for when it is idle.
 
 mod records;
 
@@ -146,4 +146,101 @@ fn a_suspended_queue_that_goes_with_its_jobs_is_finalized_too() {
         told.wait_timeout(GENEROUS).unwrap();
     }
     assert_eq!(records.labels(Fate::Dropped).len(), 2);
+}
+
+/// A queue of each kind, alone and below a target.
+fn queues(runtime: &Runtime) -> [Queue; 4] {
+    let root = runtime.concurrent("root");
+    [
+        runtime.serial("serial"),
+        runtime.concurrent("concurrent"),
+        runtime.queue("serial child").target(&root).build().unwrap(),
+        runtime.queue("concurrent child").concurrent().target(&root).build().unwrap(),
+    ]
+}
+
+#[test]
+fn jobs_for_an_idle_queue_run_after_all_others_and_in_order() {
+    let runtime = runtime();
+    for queue in queues(&runtime) {
+        let (seen, done) = (Arc::new(Mutex::new(Vec::new())), Event::new());
+        let note = |text: &'static str| {
+            let seen = Arc::clone(&seen);
+            move || seen.lock().unwrap().push(text)
+        };
+        let guard = queue.suspend_guard().unwrap();
+        queue.on_idle(note("first idle"));
+        queue.on_idle({
+            let (note, done) = (note("second idle"), done.clone());
+            move || {
+                note();
+                done.set();
+            }
+        });
+        // Jobs that submit jobs: the queue is not idle before the last.
+        queue.exec_async({
+            let (queue, [one, two, three]) = (queue.clone(), ["one", "two", "three"].map(note));
+            move || {
+                one();
+                let again = queue.clone();
+                queue.exec_async(move || {
+                    two();
+                    again.exec_async(three);
+                });
+            }
+        });
+        drop(guard);
+        done.wait_timeout(GENEROUS).unwrap();
+        assert_eq!(*seen.lock().unwrap(), ["one", "two", "three", "first idle", "second idle"], "{queue:?}");
+        // It is for once, and the queue can be watched again.
+        let again = Event::new();
+        let tell = again.clone();
+        queue.on_idle(move || tell.set());
+        again.wait_timeout(GENEROUS).unwrap();
+        assert_eq!(seen.lock().unwrap().len(), 5);
+    }
+}
+
+#[test]
+fn a_job_for_an_idle_queue_runs_before_the_finalizer() {
+    let runtime = runtime();
+    for queue in queues(&runtime) {
+        let (seen, done) = (Arc::new(Mutex::new(Vec::new())), Event::new());
+        let (idle, last, tell) = (Arc::clone(&seen), Arc::clone(&seen), done.clone());
+        queue.set_finalizer(move || {
+            last.lock().unwrap().push("finalizer");
+            tell.set();
+        });
+        queue.on_idle(move || idle.lock().unwrap().push("idle"));
+        drop(queue);
+        done.wait_timeout(GENEROUS).unwrap();
+        assert_eq!(*seen.lock().unwrap(), ["idle", "finalizer"]);
+    }
+}
+
+#[test]
+fn jobs_for_an_idle_queue_are_contained_cancelled_and_rejected_like_others() {
+    let records = Records::default();
+    let runtime = records.of(Runtime::builder().threads(2)).build().unwrap();
+    for queue in queues(&runtime) {
+        queue.on_idle(|| panic!("in an idle job"));
+        let done = Event::new();
+        let tell = done.clone();
+        queue.on_idle(move || tell.set());
+        done.wait_timeout(GENEROUS).unwrap();
+        let guard = queue.suspend_guard().unwrap();
+        (0..3).for_each(|_| queue.on_idle(|| unreachable!("it was cancelled")));
+        assert_eq!(queue.cancel_pending(), 1, "the others do not stand in line yet");
+        drop(guard);
+        let done = Event::new();
+        let tell = done.clone();
+        queue.on_idle(move || tell.set());
+        done.wait_timeout(GENEROUS).unwrap();
+    }
+    assert_eq!(records.labels(Fate::Panicked).len(), 4);
+    assert_eq!(records.labels(Fate::Dropped).len(), 12);
+    let queue = runtime.serial("late");
+    let _ = runtime.shutdown(Shutdown::Drain);
+    queue.on_idle(|| unreachable!("it came too late"));
+    assert_eq!(records.labels(Fate::Rejected), ["late"]);
 }

@@ -8,6 +8,7 @@ mod current;
 mod dispatch;
 mod forked;
 mod global;
+mod idle;
 mod lane;
 mod life;
 mod loan;

@@ -241,6 +241,7 @@ impl Lane {
                     if left.get() == 0 || self.is_held_from_above(shared) {
                         return Stop::More;
                     }
+                    left.set(left.get() - 1);
                     consumer.take().run();
                     if me.is_some_and(|me| me.turn() == Turn::Done) {
                         return Stop::Mine;

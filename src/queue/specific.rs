@@ -1,6 +1,7 @@
 //! What a queue carries for its users: values under keys, and a finalizer.
 
 use super::Queue;
+use super::idle::Idlers;
 use super::lane::Lane;
 use super::waiter::Frame;
 use crate::job::Job;
@@ -66,6 +67,7 @@ type Finalizer = Box<dyn FnOnce() + Send>;
 pub(super) struct Baggage {
     values: Mutex<BTreeMap<usize, Value>>,
     finalizer: Mutex<Option<Finalizer>>,
+    pub(super) idlers: Idlers,
 }
 
 impl fmt::Debug for Baggage {
