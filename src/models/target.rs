@@ -86,34 +86,20 @@ fn syncs_onto_two_children_exclude_each_other() {
 
 #[test]
 fn two_syncs_onto_a_child_take_turns() {
-    explore(2, || {
-        let fixture = Fixture::serial();
-        let child = below(&fixture, &fixture.queue(), serial);
-        child.exec_async(fixture.writer(10));
-        let other = fixture.thread({
-            let child = child.clone();
-            move |fixture| child.exec_sync(|| fixture.write(20))
+    for build in [Fixture::serial, Fixture::concurrent] {
+        explore(2, move || {
+            let fixture = build();
+            let child = below(&fixture, &fixture.queue(), serial);
+            child.exec_async(fixture.writer(10));
+            let other = fixture.thread({
+                let child = child.clone();
+                move |fixture| child.exec_sync(|| fixture.write(20))
+            });
+            child.exec_sync(|| fixture.write(30));
+            other.join().unwrap();
+            fixture.finish(3);
         });
-        child.exec_sync(|| fixture.write(30));
-        other.join().unwrap();
-        fixture.finish(3);
-    });
-}
-
-#[test]
-fn two_syncs_onto_a_child_of_a_concurrent_target_take_turns() {
-    explore(2, || {
-        let fixture = Fixture::concurrent();
-        let child = below(&fixture, &fixture.queue(), serial);
-        child.exec_async(fixture.writer(10));
-        let other = fixture.thread({
-            let child = child.clone();
-            move |fixture| child.exec_sync(|| fixture.write(20))
-        });
-        child.exec_sync(|| fixture.write(30));
-        other.join().unwrap();
-        fixture.finish(3);
-    });
+    }
 }
 
 #[test]
