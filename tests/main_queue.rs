@@ -668,11 +668,12 @@ fn no_caller_is_lost_and_no_job_strays_when_the_runtime_is_cancelled_under_them(
                 });
             }
             turn_until(&main, || calls.load(SeqCst) >= 4 * round);
-            match round % 2 {
-                0 => _ = runtime.shutdown(Shutdown::CancelPending),
-                _ => _ = scope.spawn(|| runtime.shutdown(Shutdown::CancelPending)),
+            let other = (round % 2 == 1).then(|| scope.spawn(|| runtime.shutdown(Shutdown::CancelPending)));
+            if other.is_none() {
+                runtime.shutdown(Shutdown::CancelPending);
             }
             turn_until(&main, || calls.load(SeqCst) == 480);
+            other.map(|other| other.join().unwrap());
         });
         assert_eq!((bodies.load(SeqCst), strays.load(SeqCst)), (480, 0));
     }
