@@ -7,6 +7,7 @@ use super::lane::Tokens;
 use super::spawn;
 use crate::engine::Engine;
 use crate::engine::Hooks;
+use crate::engine::Phase;
 use crate::job::Executor;
 use crate::queue::Queue;
 use crate::queue::QueueBuilder;
@@ -32,7 +33,10 @@ struct Place {
 }
 
 struct Hierarchy {
+    engine: Arc<Engine>,
     places: Vec<Place>,
+    /// The runtime may be cancelled at any time.
+    ends: bool,
     submitted: AtomicUsize,
     ran: AtomicUsize,
 }
@@ -56,7 +60,13 @@ impl Hierarchy {
             let width = if bounded { width } else { usize::MAX };
             places.push(Place { queue: queue.unwrap(), target, serial, width, inside: AtomicUsize::new(0) });
         }
-        Self { places, submitted: AtomicUsize::new(0), ran: AtomicUsize::new(0) }
+        Self {
+            engine: Arc::clone(engine),
+            places,
+            ends: thread_rng().gen_bool(0.5),
+            submitted: AtomicUsize::new(0),
+            ran: AtomicUsize::new(0),
+        }
     }
 
     /// Occupies a place and all that it stands on for a while.
@@ -81,18 +91,17 @@ impl Hierarchy {
     fn act(self: &Arc<Self>) {
         let at = thread_rng().gen_range(0..self.places.len());
         let queue = &self.places[at].queue;
-        self.submitted.fetch_add(1, Relaxed);
+        let act = thread_rng().gen_range(0..if self.ends { 9 } else { 8_u32 });
+        self.submitted.fetch_add(usize::from(!matches!(act, 6 | 8)), Relaxed);
         let hierarchy = Arc::clone(self);
-        match thread_rng().gen_range(0..8_u32) {
+        match act {
             0 | 1 => queue.exec_async(move || hierarchy.visit(at, false)),
             2 => queue.barrier_async(move || hierarchy.visit(at, true)),
             3 => queue.exec_sync(|| self.visit(at, false)),
             4 => queue.barrier_sync(|| self.visit(at, true)),
             5 => queue.exec_and_wait(|| self.visit(at, false)),
-            6 => {
-                let dropped = queue.cancel_pending();
-                self.ran.fetch_add(dropped + 1, Relaxed);
-            }
+            6 => _ = queue.cancel_pending(),
+            8 => self.engine.advance_to(Phase::Cancelling),
             _ => {
                 queue.suspend().unwrap();
                 queue.exec_async(move || hierarchy.visit(at, false));
@@ -121,8 +130,9 @@ fn random_programs_over_a_hierarchy_keep_every_promise() {
         hierarchy.act();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         while tokens.run_one() {}
-        let (panics, ..) = engine.losses();
+        let (panics, dropped, rejected) = engine.losses();
         assert_eq!(panics, 0, "a job met somebody whom it must not meet");
-        assert_eq!(hierarchy.ran.load(Relaxed), hierarchy.submitted.load(Relaxed), "a job was lost");
+        let told = hierarchy.ran.load(Relaxed) + (dropped + rejected) as usize;
+        assert_eq!(told, hierarchy.submitted.load(Relaxed), "a job was lost");
     });
 }

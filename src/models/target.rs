@@ -305,3 +305,48 @@ fn a_sync_onto_a_concurrent_child_whose_target_was_suspended_needs_no_worker() {
         fixture.finish(2);
     });
 }
+
+#[test]
+fn a_barrier_of_a_target_that_cancels_a_child_waits_for_no_caller_of_the_child() {
+    explore(2, || {
+        let fixture = Fixture::concurrent();
+        let child = below(&fixture, &fixture.queue(), serial);
+        let other = fixture.thread({
+            let child = child.clone();
+            move |fixture| {
+                child.exec_async(fixture.writer(10));
+                child.exec_sync(|| fixture.write(11));
+            }
+        });
+        let cancelled = fixture.queue().barrier_sync(|| child.cancel_pending());
+        other.join().unwrap();
+        fixture.finish(2 - cancelled as u32);
+    });
+}
+
+/// Too large for loom.
+#[cfg(concourse_shuttle)]
+#[test]
+fn a_helper_that_is_held_by_a_suspended_target_leaves_its_work_to_who_shares_the_target() {
+    explore(1, || {
+        let fixture = Fixture::concurrent();
+        let child = below(&fixture, &fixture.queue(), concurrent);
+        let other = fixture.thread({
+            let child = child.clone();
+            move |fixture| {
+                child.barrier_async(fixture.writer(10));
+                child.exec_sync(|| fixture.read());
+            }
+        });
+        let suspender = fixture.thread(|fixture| {
+            fixture.queue().suspend().unwrap();
+            fixture.queue().resume().unwrap();
+        });
+        let barrier = fixture.thread(|fixture| fixture.queue().barrier_sync(|| ()));
+        fixture.queue().exec_sync(|| child.barrier_sync(|| fixture.write(20)));
+        for thread in [other, suspender, barrier] {
+            thread.join().unwrap();
+        }
+        fixture.finish(3);
+    });
+}

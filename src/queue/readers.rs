@@ -151,9 +151,12 @@ impl Lane {
                 }
             }
             let arrived = has_arrived();
-            if arrived {
+            let is_held = job.is_none() && matches!(settled, Settled::Startable(_));
+            if arrived || is_held {
+                // This thread may come last now: it may have to wait up there for somebody who waits here.
                 self.advance(&mut control, &mut aftermath);
-            } else if job.is_none() {
+            }
+            if !arrived && job.is_none() {
                 waiter.rejoin(&mut control);
                 if settled == Settled::Quiet {
                     waiter.link(self, &mut control);

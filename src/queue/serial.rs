@@ -84,12 +84,12 @@ impl Lane {
         if control.suspends > 0 && !control.has_cancellers() && self.has_handles() {
             return hold.park(&mut control);
         }
-        if let Some(waiter) = control.first_waiter()
+        if let Some(waiter) = control.first_canceller().or_else(|| control.first_waiter())
             && !planted!("lane_give_ignores_waiters")
         {
-            // Below a target nothing is kept: the waiter may have to stand in a line up there, behind somebody who needs
-            // this lane.
-            let parker = if self.borrows_bodies() {
+            // Below a target nothing is kept but for a canceller, who needs no right: a waiter may have to stand in a line
+            // up there, behind somebody who needs this lane.
+            let parker = if self.borrows_bodies() && !control.has_cancellers() {
                 let _ = hold.schedule(&mut control);
                 Some(waiter.tell(Turn::Come, 0, &mut control))
             } else {
@@ -310,7 +310,7 @@ impl Lane {
                     drop(control);
                     let is_left = self.walk(hold, Until::End, Loss::Ended) == 0;
                     control = self.control();
-                    if !is_left || control.suspends == 0 {
+                    if !is_left || control.suspends == 0 || control.has_cancellers() {
                         return false;
                     }
                 }
