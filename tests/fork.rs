@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::Duration;
 
 /// No test waits for so long unless it fails.
@@ -122,6 +123,8 @@ fn submissions_are_refused() {
     let (serial, concurrent, global) =
         (runtime.serial("serial"), runtime.concurrent("concurrent"), runtime.global(Qos::Default));
     let sum = Source::add(&serial).on_event(|_: u64| unreachable!()).activate();
+    let main = runtime.main_queue();
+    thread::scope(|scope| scope.spawn(|| main.turn(0)).join().unwrap().unwrap());
     Child::run(|| {
         serial.exec_async(|| unreachable!());
         concurrent.exec_async(|| unreachable!());
@@ -137,6 +140,8 @@ fn submissions_are_refused() {
         assert_eq!(called.load(SeqCst), 7);
         assert!(matches!(concurrent.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
         assert!(matches!(global.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
+        assert!(matches!(main.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
+        assert!(matches!(main.try_exec_sync(|| ()), Err(SyncError::Forked { .. })), "its thread is not in the child");
         sum.merge(1);
         assert_eq!(rejected.load(SeqCst), 5, "a source is no closure");
     })

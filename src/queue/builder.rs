@@ -52,7 +52,7 @@ impl QueueBuilder {
         self
     }
 
-    /// Says how urgent the queue's jobs are. See [`Qos`] for what that means today.
+    /// Says how urgent the queue's jobs are; see [`Qos`] for what follows. Below a target the target's class counts.
     pub fn qos(mut self, qos: Qos) -> Self {
         self.qos = qos;
         self

@@ -14,10 +14,11 @@ impl Lane {
         is_child() && !self.chain().all(|lane| Frame::hold_of(lane).is_some() || lane.is_at_rest())
     }
 
-    /// True if a job could start here and now.
+    /// True if a job could start here and now; one of the main queue only on the main thread.
     #[cold]
     fn is_at_rest(&self) -> bool {
-        if self.gate().is_shut() || !self.is_idle() {
+        let is_elsewhere = self.main_thread().is_some_and(|thread| !thread.is_here());
+        if is_elsewhere || self.gate().is_shut() || !self.is_idle() {
             return false;
         }
         let control = self.control();

@@ -8,7 +8,6 @@ use super::main_thread::MainThread;
 use super::waiter::Frame;
 use crate::engine::Engine;
 use crate::engine::MainLane as _;
-use crate::engine::Phase;
 use crate::error::MainQueueError;
 use crate::error::SubmitError;
 use crate::error::SyncError;
@@ -204,12 +203,10 @@ impl MainQueue {
     ///
     /// # Errors
     ///
-    /// [`SubmitError::ShutDown`], with the closure. A shutdown that begins at the same time may still reject the closure
-    /// through the `on_rejected` hook after `Ok`.
+    /// [`SubmitError::ShutDown`] or, in a forked child, [`SubmitError::Forked`], with the closure. A shutdown that begins at
+    /// the same time may still reject the closure through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        if self.lane.engine.phase() != Phase::Open {
-            return Err(SubmitError::ShutDown(f));
-        }
+        let f = self.lane.engine.admit(f)?;
         self.exec_async(f);
         Ok(())
     }

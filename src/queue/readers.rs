@@ -152,8 +152,8 @@ impl Lane {
             }
             let arrived = has_arrived();
             let is_held = job.is_none() && matches!(settled, Settled::Startable(_));
+            // A helper that is held leaves what is startable to others: it may have to wait up there for one of them.
             if arrived || is_held {
-                // This thread may come last now: it may have to wait up there for somebody who waits here.
                 self.advance(&mut control, &mut aftermath);
             }
             if !arrived && job.is_none() {

@@ -1,7 +1,8 @@
 //! The scenarios of libdispatch's own test suite, each in a module that has the name of its original. The module's
 //! first comment says what the original demands, what differs here, and why.
 //!
-//! There is no main queue yet: a serial queue stands in its place. Scenarios of what does not exist yet are not here.
+//! A serial queue stands in the place of the main queue, whose own scenarios need the process's first thread and are in
+//! `tests/main_thread.rs`. Scenarios of what does not exist yet are not here.
 
 mod after;
 mod api;
