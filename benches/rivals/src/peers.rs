@@ -285,6 +285,6 @@ impl Serial for TokioTask {
     }
 
     fn exec(&self, f: impl FnOnce() + Send + 'static) {
-        self.0.send(Box::new(f)).ok().expect("the receiver ends after the senders");
+        assert!(self.0.send(Box::new(f)).is_ok(), "the receiver ends after the senders");
     }
 }

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
 
 fn pingpong<S: Serial>(size: u64) -> Sample {
     let (court, over): (&'static Court<S>, _) = Court::open();
-    let mut play = |hops: u64| {
+    let play = |hops: u64| {
         let start = Instant::now();
         court.hit(hops);
         over.recv().expect("the game ends") - start

@@ -3,9 +3,12 @@
 use crate::row::Row;
 
 mod hops;
+mod merge;
+mod pool;
 mod serial;
+mod sync;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS].into_iter().flatten().collect()
+    [merge::ROWS, serial::ROWS, sync::ROWS, hops::ROWS, pool::ROWS].into_iter().flatten().collect()
 }
