@@ -2,10 +2,11 @@
 
 use crate::row::Row;
 
+mod group;
 mod hops;
 mod serial;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS].into_iter().flatten().collect()
+    [serial::ROWS, hops::ROWS, group::ROWS].into_iter().flatten().collect()
 }
