@@ -4,9 +4,10 @@ use crate::row::Row;
 
 mod group;
 mod hops;
+mod semaphore;
 mod serial;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS, group::ROWS].into_iter().flatten().collect()
+    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS].into_iter().flatten().collect()
 }
