@@ -1,14 +1,21 @@
-//! The workloads, one file per concept.
+//! The workloads, one file per concept, and two things that several of them measure with.
 
 use crate::row::Row;
 
+mod appointments;
+mod process;
+
 mod group;
 mod hops;
+mod lateness;
 mod semaphore;
 mod serial;
 mod timer;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS].into_iter().flatten().collect()
+    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS]
+        .into_iter()
+        .flatten()
+        .collect()
 }
