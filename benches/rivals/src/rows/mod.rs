@@ -11,10 +11,11 @@ mod lateness;
 mod semaphore;
 mod serial;
 mod timer;
+mod wake;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS]
+    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS, wake::ROWS]
         .into_iter()
         .flatten()
         .collect()
