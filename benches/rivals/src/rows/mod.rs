@@ -5,6 +5,7 @@ use crate::row::Row;
 mod appointments;
 mod process;
 
+mod blocking;
 mod group;
 mod hops;
 mod lateness;
@@ -15,7 +16,7 @@ mod wake;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS, wake::ROWS]
+    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS, wake::ROWS, blocking::ROWS]
         .into_iter()
         .flatten()
         .collect()
