@@ -9,6 +9,7 @@ mod blocking;
 mod group;
 mod hops;
 mod lateness;
+mod memory;
 mod semaphore;
 mod serial;
 mod timer;
@@ -16,8 +17,18 @@ mod wake;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
-    [serial::ROWS, hops::ROWS, group::ROWS, semaphore::ROWS, timer::ROWS, lateness::ROWS, wake::ROWS, blocking::ROWS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        serial::ROWS,
+        hops::ROWS,
+        group::ROWS,
+        semaphore::ROWS,
+        timer::ROWS,
+        lateness::ROWS,
+        wake::ROWS,
+        blocking::ROWS,
+        memory::ROWS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
