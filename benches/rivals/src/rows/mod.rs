@@ -8,6 +8,7 @@ mod process;
 mod blocking;
 mod group;
 mod hops;
+mod idle;
 mod lateness;
 mod memory;
 mod semaphore;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<&'static Row> {
         wake::ROWS,
         blocking::ROWS,
         memory::ROWS,
+        idle::ROWS,
     ]
     .into_iter()
     .flatten()
