@@ -86,3 +86,14 @@ fn field(text: &str, name: &str) -> u64 {
         .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
         .expect("the kernel writes the field")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let text = "nonvoluntary_ctxt_switches:\t3\nThreads_of_others:\t9\nThreads:\t2\nRss:   1736 kB\n";
+        assert_eq!(["Threads", "Rss"].map(|name| field(text, name)), [2, 1_736]);
+    }
+}

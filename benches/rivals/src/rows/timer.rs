@@ -176,3 +176,17 @@ impl Timers for Smol {
         armed.will_fire()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HOUR, scattered};
+
+    #[test]
+    fn deadlines_fill_their_span_evenly() {
+        let mut tenths = [0; 10];
+        for number in 0..1_000 {
+            tenths[(scattered(number, HOUR).as_secs() / 360) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|count| (95..=105).contains(count)), "{tenths:?}");
+    }
+}
