@@ -1,9 +1,14 @@
 //! Everything about a lane that is not a push, a drain step or a sync in place: a plain state machine under one lock.
 
+use super::state::Duty;
+use super::state::Plain;
 use super::waiter::WaiterPointer;
 use crate::engine::Loss;
+use crate::sync::MutexGuard;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::ops::DerefMut;
 
 /// Who is responsible for a serial lane that is not idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(super) struct Control {
     pub(super) suspends: u32,
     /// One of the suspensions ends with the activation.
     pub(super) inactive: bool,
+    /// The lane's keeper is never found in the [`Duty`]: the lane is concurrent, or the main thread's.
+    pub(super) never_plain: bool,
     pub(super) keeper: Keeper,
     /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
     pub(super) tokens: usize,
@@ -48,6 +55,7 @@ impl Control {
         Self {
             suspends: 0,
             inactive: false,
+            never_plain: false,
             keeper: Keeper::Thread,
             tokens: 0,
             waiters: VecDeque::new(),
@@ -91,5 +99,57 @@ impl Control {
 
     pub(super) fn first_waiter(&self) -> Option<WaiterPointer> {
         self.waiters.front().copied()
+    }
+
+    /// What the duty says while nobody has locked this, unless only this can say it.
+    fn to_plain(&self) -> Option<Plain> {
+        let is_scheduled = match self.keeper {
+            Keeper::Thread => false,
+            Keeper::Scheduled => true,
+            Keeper::Due(_) | Keeper::Parked => return None,
+        };
+        let is_plain = !self.never_plain && self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty();
+        is_plain.then_some(Plain { is_scheduled, has_token: self.tokens > 0 })
+    }
+}
+
+/// The control, locked; it alone says meanwhile who keeps the lane.
+#[derive(Debug)]
+pub(super) struct Locked<'a> {
+    control: MutexGuard<'a, Control>,
+    duty: &'a Duty,
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn new(mut control: MutexGuard<'a, Control>, duty: &'a Duty) -> Self {
+        if !control.never_plain
+            && let Some(plain) = duty.guard()
+        {
+            control.keeper = if plain.is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
+            control.tokens = usize::from(plain.has_token);
+        }
+        Self { control, duty }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if let Some(plain) = self.control.to_plain() {
+            self.duty.unguard(plain);
+        }
     }
 }

@@ -79,6 +79,16 @@ impl Lane {
     /// A waiter comes before the token, and takes a scheduled lane over before it parks. So a lane with a parked waiter
     /// never waits for a thread of the pool, and a full pool cannot deadlock on it.
     pub(super) fn give(&self, hold: Holder<'_>, route: Route) {
+        yield_point();
+        match hold.try_schedule() {
+            Ok(true) => self.submit_token(route),
+            Ok(false) => {} // The token of an earlier time is still on its way.
+            Err(hold) => self.give_with_care(hold, route),
+        }
+    }
+
+    /// As `give`, on a lane where somebody else may come before a token.
+    fn give_with_care(&self, hold: Holder<'_>, route: Route) {
         let mut control = self.control();
         // A canceller is served before the lane parks: nobody might resume it.
         if control.suspends > 0 && !control.has_cancellers() && self.has_handles() {
@@ -100,7 +110,7 @@ impl Lane {
             return;
         }
         if !hold.schedule(&mut control) {
-            return; // The token of an earlier time is still on its way.
+            return; // As in `give`.
         }
         control.tokens = 1;
         drop(control);
@@ -109,6 +119,10 @@ impl Lane {
 
     /// The lane, if its token is not a stale one.
     pub(super) fn redeem_token(&self) -> Option<Holder<'_>> {
+        yield_point();
+        if let Some(hold) = self.try_redeem() {
+            return Some(hold);
+        }
         let mut control = self.control();
         control.tokens = 0;
         self.claim(None, &mut control)

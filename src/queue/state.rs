@@ -1,4 +1,4 @@
-//! The words of a lane beside its list: the gate, what a waiter is told, and the count of handles.
+//! The words of a lane beside its list: the gate, the duty, what a waiter is told, and the count of handles.
 //!
 //! The gate is what a drain looks at between two jobs. Its flags stand beside the drain's own position, so that a lane that is never suspended pays one load from its own
 //! cache line per job. They change only under the lane's control lock, which holds the counts behind them; a set flag
@@ -17,6 +17,7 @@
 use crate::sync::AtomicU32;
 use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
+use crate::sync::planted;
 
 /// A condition that stops a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,83 @@ impl Gate {
         } else {
             self.0.fetch_and(!(flag as u32), Ordering::Relaxed);
         }
+    }
+}
+
+/// Who keeps a serial lane, as long as the lane is *plain*: nobody has locked the control, waits in line, or has suspended
+/// the lane. Then giving it to a token and redeeming the token are one exchange each, instead of a locked section.
+///
+/// ```text
+/// 31          3        2      1          0
+/// [ 0          ][GUARDED][TOKEN][SCHEDULED]
+/// ```
+///
+/// * `SCHEDULED`: whoever redeems the token, or claims the lane before, keeps it. Else a thread does, or the lane is idle.
+/// * `TOKEN`: a token is on its way; without `SCHEDULED` it is a stale one.
+/// * `GUARDED`: the lane is not plain. The control alone says who keeps it; the other flags mean nothing.
+///
+/// Whoever locks the control sets `GUARDED` and takes the other flags over; whoever unlocks it on a plain lane writes them
+/// back. So an exchange that finds `GUARDED` clear is a locked section of its own, before or after every other.
+#[derive(Debug)]
+pub(super) struct Duty(AtomicU32);
+
+const SCHEDULED: u32 = 1;
+const TOKEN: u32 = 2;
+const GUARDED: u32 = 4;
+
+/// The flags of a plain lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plain {
+    pub(super) is_scheduled: bool,
+    pub(super) has_token: bool,
+}
+
+impl Duty {
+    /// For an idle lane that is plain.
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Leaves a plain lane to a token: true if one must be sent, `None` if the lane is not plain. Called by its keeper.
+    #[inline]
+    pub(super) fn try_schedule(&self) -> Option<bool> {
+        if planted!("duty_ignores_the_guard") {
+            return Some(self.0.fetch_or(SCHEDULED | TOKEN, Ordering::AcqRel) & TOKEN == 0);
+        }
+        // Release: what the keeper leaves, its position above all, for whoever claims the lane. Acquire: the control as the
+        // last one to unlock it left it.
+        let exchange = |from| self.0.compare_exchange(from, SCHEDULED | TOKEN, Ordering::AcqRel, Ordering::Relaxed);
+        match exchange(0) {
+            Ok(_) => Some(true),
+            Err(TOKEN) => exchange(TOKEN).is_ok().then_some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// Redeems the token of a plain lane that is scheduled: the caller keeps it then.
+    #[inline]
+    #[must_use]
+    pub(super) fn try_redeem(&self) -> bool {
+        // As in `try_schedule`.
+        self.0.compare_exchange(SCHEDULED | TOKEN, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes the flags over, if the lane was plain. The control is locked.
+    pub(super) fn guard(&self) -> Option<Plain> {
+        // Relaxed: only the owner of the control's lock changes this flag.
+        if self.0.load(Ordering::Relaxed) & GUARDED != 0 {
+            return None;
+        }
+        // Acquire: as in `try_redeem`; the caller may claim the lane.
+        let flags = self.0.fetch_or(GUARDED, Ordering::Acquire);
+        Some(Plain { is_scheduled: flags & SCHEDULED != 0, has_token: flags & TOKEN != 0 })
+    }
+
+    /// Declares the lane plain. The control is locked.
+    pub(super) fn unguard(&self, plain: Plain) {
+        let flags = SCHEDULED * u32::from(plain.is_scheduled) | TOKEN * u32::from(plain.has_token);
+        // Release: as in `try_schedule`.
+        self.0.store(flags, Ordering::Release);
     }
 }
 
@@ -173,9 +251,11 @@ impl Handles {
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
     use super::Barriers;
+    use super::Duty;
     use super::Flag;
     use super::Gate;
     use super::Handles;
+    use super::Plain;
     use super::Told;
     use super::Turn;
 
@@ -193,6 +273,35 @@ mod tests {
                 assert_eq!(gate.is_shut(), before & other as u32 != 0);
                 assert_eq!(gate.is_suspended(), before & other as u32 & Flag::Suspended as u32 != 0);
             }
+        }
+    }
+
+    #[test]
+    fn the_duty_of_a_plain_lane_changes_without_the_lock_and_no_other() {
+        for (is_scheduled, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
+            let plain = Plain { is_scheduled, has_token };
+            let duty = || {
+                let duty = Duty::new();
+                assert_eq!(duty.guard(), Some(Plain { is_scheduled: false, has_token: false }));
+                duty.unguard(plain);
+                duty
+            };
+
+            let scheduled = duty();
+            assert_eq!(scheduled.try_schedule(), (!is_scheduled).then_some(!has_token), "{plain:?}");
+            if !is_scheduled {
+                assert_eq!(scheduled.guard(), Some(Plain { is_scheduled: true, has_token: true }));
+            }
+
+            let redeemed = duty();
+            assert_eq!(redeemed.try_redeem(), is_scheduled && has_token);
+            if is_scheduled && has_token {
+                assert_eq!(redeemed.guard(), Some(Plain { is_scheduled: false, has_token: false }));
+            }
+
+            let guarded = duty();
+            assert_eq!(guarded.guard(), Some(plain));
+            assert_eq!((guarded.guard(), guarded.try_schedule(), guarded.try_redeem()), (None, None, false));
         }
     }
 
