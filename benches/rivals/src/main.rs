@@ -1,0 +1,85 @@
+//! Runs the same workloads on `concourse` and on its peers, and prints who needs how long.
+//!
+//! A workload is a [`Row`]: a definition, and one function per contender that does the work, checks its own answer and
+//! returns what it measured. Every measurement is a process of its own, and the contenders take turns: round by round,
+//! one process each, so that a busy minute of the machine hits all of them, and no pool of one runs beside another's.
+//!
+//! ```text
+//! cargo run --release -p concourse-rivals -- table                 every row, five rounds, as Markdown and JSON lines
+//! cargo run --release -p concourse-rivals -- table --rows pingpong,starfish --rounds 9
+//! cargo run --release -p concourse-rivals -- table --quick         only whether everything runs and answers right
+//! ```
+
+mod measure;
+mod peers;
+mod report;
+mod row;
+mod rows;
+mod statistics;
+mod tally;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Runs the same workloads on concourse and on its peers")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure rows, print a Markdown table and write JSON lines.
+    Table(TableArguments),
+    /// List the rows and who takes part in each.
+    List,
+    /// Measure one contender once, in this process, and print its figures.
+    #[command(hide = true)]
+    One { row: String, contender: String, size: u64 },
+}
+
+#[derive(Args)]
+struct TableArguments {
+    /// Only these rows, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// Only these contenders, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<String>,
+    /// How often each contender is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// One small round, for a check that everything runs.
+    #[arg(long)]
+    quick: bool,
+    /// Where the JSON lines go, one per measurement.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::List => {
+            rows::all().iter().for_each(|row| println!("{}", report::definition(row)));
+            Ok(())
+        }
+        Command::One { row, contender, size } => measure::here(&row, &contender, size),
+        Command::Table(table) => measure::table(&measure::Plan {
+            rows: table.rows,
+            contenders: table.contenders,
+            rounds: if table.quick { 1 } else { table.rounds },
+            quick: table.quick,
+            json: table.json,
+        }),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rivals: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
