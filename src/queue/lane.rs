@@ -176,7 +176,7 @@ impl Lane {
     // The list.
 
     /// Appends a job; `Some` if the lane was idle and the caller holds it now.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(super) fn push(&self, job: Job) -> Option<Holder<'_>> {
         match self.producers.list.push(job, &self.engine.blocks) {

@@ -58,7 +58,7 @@ enum Stop {
 
 impl Lane {
     /// Takes a job. The pusher that finds the lane idle schedules it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serial_async(&self, job: Job) {
         let kind = job.shape().kind;
         if let Some(hold) = self.push(job) {
