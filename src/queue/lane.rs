@@ -15,10 +15,10 @@ use super::control::Locked;
 use super::main_thread::MainThread;
 use super::specific::Baggage;
 use super::state::Barriers;
-use super::state::Duty;
 use super::state::Flag;
 use super::state::Gate;
 use super::state::Handles;
+use super::state::Summary;
 use super::waiter::Frame;
 use super::waiter::Turn;
 use super::waiter::WaiterPointer;
@@ -78,7 +78,7 @@ struct Producers {
 struct Drain {
     front: Front,
     gate: Gate,
-    duty: Duty,
+    summary: Summary,
 }
 
 /// The object behind a queue. What both sides read for every job stands apart from what either of them writes.
@@ -110,11 +110,10 @@ impl Lane {
             Kind::Serial => Some(NonZeroUsize::MIN),
             Kind::Concurrent { width } => width,
         };
-        let mut control = Control::new(width, engine.executor().max_threads());
-        control.never_plain = kind != Kind::Serial;
+        let control = Control::new(width, engine.executor().max_threads());
         let lane = Arc::new(Self {
             producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
-            drain: Line(Drain { front: Front::new(), gate: Gate::new(), duty: Duty::new() }),
+            drain: Line(Drain { front: Front::new(), gate: Gate::new(), summary: Summary::new() }),
             kind,
             qos,
             engine,
@@ -165,12 +164,12 @@ impl Lane {
     /// Locks the control. A yield point: the caller holds no lock.
     pub(super) fn control(&self) -> Locked<'_> {
         yield_point();
-        Locked::new(self.control.lock(), self.duty())
+        Locked::new(self.control.lock(), self)
     }
 
     #[inline]
-    pub(super) fn duty(&self) -> &Duty {
-        &self.drain.duty
+    pub(super) fn summary(&self) -> &Summary {
+        &self.drain.summary
     }
 
     // The list.
@@ -261,7 +260,7 @@ impl Lane {
     #[must_use]
     pub(super) fn try_redeem(&self) -> Option<Holder<'_>> {
         // The hold that `schedule` or `try_schedule` consumed.
-        self.duty().try_redeem().then_some(Holder(self))
+        self.summary().try_redeem().then_some(Holder(self))
     }
 
     /// Takes a serial lane that nobody touches, whoever it is kept for, to look through its list.
@@ -457,7 +456,7 @@ impl<'a> Holder<'a> {
     /// Leaves a plain lane to a token. True if one must be sent; gives the hold back if the lane is not plain.
     #[inline]
     pub(super) fn try_schedule(self) -> Result<bool, Self> {
-        self.0.duty().try_schedule().ok_or(self)
+        self.0.summary().try_schedule().ok_or(self)
     }
 
     /// Leaves the lane to a token. True if one must be sent.
