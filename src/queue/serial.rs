@@ -29,6 +29,7 @@ use crate::sync::planted;
 use crate::sync::spin_loop;
 use crate::sync::yield_point;
 use std::cell::Cell;
+use std::mem;
 
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
@@ -218,10 +219,8 @@ impl Lane {
                     continue;
                 }
                 Peek::Empty => {
-                    if !lingered {
-                        lingered = true;
-                        self.linger(hold);
-                    } else if consumer.try_idle() {
+                    let has_lingered = mem::replace(&mut lingered, true);
+                    if (has_lingered || !self.linger(hold)) && hold.consumer().try_idle() {
                         return Stop::Idle;
                     }
                     continue;
@@ -238,11 +237,7 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    if left.get() == 0
-                        || self.is_held_from_above(shared)
-                        || self.engine.phase() == Phase::Forked
-                        || self.is_cancelled(me.is_some())
-                    {
+                    if left.get() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -285,6 +280,16 @@ impl Lane {
         }
     }
 
+    /// True if no job may start here any more.
+    #[inline]
+    fn is_over(&self, stands_in_line: bool) -> bool {
+        match self.engine.phase() {
+            Phase::Open | Phase::Draining => false,
+            Phase::Cancelling => self.is_cancelled(stands_in_line),
+            Phase::Forked => true,
+        }
+    }
+
     /// True if the runtime has ended what waits here. A thread that stands in line goes on to its own place all the same,
     /// it is not the runtime's to stop; but it may not be the main thread.
     pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
@@ -293,19 +298,15 @@ impl Lane {
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
-    /// else to do.
-    fn linger(&self, hold: &mut Holder<'_>) {
+    /// else to do. True if there is one by now.
+    fn linger(&self, hold: &mut Holder<'_>) -> bool {
         if cfg!(any(concourse_loom, concourse_shuttle)) || !self.is_quiet() {
-            return;
+            return false;
         }
-        for _ in 0..4 {
-            for _ in 0..16 {
-                spin_loop();
-            }
-            if hold.consumer().is_ready() {
-                return;
-            }
-        }
+        (0..4).any(|_| {
+            (0..16).for_each(|_| spin_loop());
+            hold.consumer().is_ready()
+        })
     }
 
     /// The gate is shut: serves what it stands for. True if the lane is parked now, and held no more.
