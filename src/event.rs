@@ -87,6 +87,9 @@ impl State {
             Reset::Manual => {
                 // Release: pairs with `try_pass`. Sets are ordered by the lock, so the last one speaks for all.
                 self.flag.store(true, Ordering::Release);
+                if line.is_empty() {
+                    return;
+                }
                 let passing = std::mem::take(&mut *line);
                 drop(line);
                 passing.grant_all();

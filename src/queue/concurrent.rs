@@ -5,6 +5,7 @@
 //! whether it must knock.
 
 use super::control::Control;
+use super::control::Locked;
 use super::lane::Lane;
 use super::waiter::Frame;
 use super::waiter::Mode;
@@ -22,7 +23,6 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::sync::Arc;
-use crate::sync::MutexGuard;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::is_child;
@@ -325,7 +325,7 @@ impl Lane {
     }
 
     /// Makes the first canceller walk, unless somebody does, and goes on with the rest.
-    fn call_for_a_walk(&self, mut control: MutexGuard<'_, Control>) {
+    fn call_for_a_walk(&self, mut control: Locked<'_>) {
         let mut aftermath = Aftermath::default();
         // Its marker came after the last walk had looked: it walks by itself.
         if !control.walking
@@ -343,7 +343,7 @@ impl Lane {
         self.empty_out_readers(self.control(), loss);
     }
 
-    pub(super) fn empty_out_readers(&self, mut control: MutexGuard<'_, Control>, loss: Loss) {
+    pub(super) fn empty_out_readers(&self, mut control: Locked<'_>, loss: Loss) {
         control.sweep = Some(loss);
         if control.walking {
             return; // The other walker does it when it has done its own.

@@ -1,9 +1,15 @@
 //! Everything about a lane that is not a push, a drain step or a sync in place: a plain state machine under one lock.
 
+use super::lane::Lane;
+use super::state::Keeping;
+use super::state::Occupancy;
 use super::waiter::WaiterPointer;
 use crate::engine::Loss;
+use crate::sync::MutexGuard;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::ops::DerefMut;
 
 /// Who is responsible for a serial lane that is not idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub(super) struct Control {
     pub(super) suspends: u32,
     /// One of the suspensions ends with the activation.
     pub(super) inactive: bool,
+    /// The lane's keeper has more to do than to change it: it is the main thread's.
+    pub(super) never_plain: bool,
     pub(super) keeper: Keeper,
     /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
     pub(super) tokens: usize,
@@ -48,6 +56,7 @@ impl Control {
         Self {
             suspends: 0,
             inactive: false,
+            never_plain: false,
             keeper: Keeper::Thread,
             tokens: 0,
             waiters: VecDeque::new(),
@@ -91,5 +100,75 @@ impl Control {
 
     pub(super) fn first_waiter(&self) -> Option<WaiterPointer> {
         self.waiters.front().copied()
+    }
+
+    /// True if nothing is held back and nobody waits.
+    fn is_plain(&self) -> bool {
+        self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty()
+    }
+
+    fn keeping(&self) -> Option<Keeping> {
+        let is_scheduled = match self.keeper {
+            Keeper::Thread => false,
+            Keeper::Scheduled => true,
+            Keeper::Due(_) | Keeper::Parked => return None,
+        };
+        (self.is_plain() && !self.never_plain).then_some(Keeping { is_scheduled, has_token: self.tokens > 0 })
+    }
+
+    fn occupancy(&self) -> Option<Occupancy> {
+        let is_plain = self.is_plain() && !self.walking && !self.bounded && self.running <= Occupancy::MOST;
+        is_plain.then_some(Occupancy { running: self.running, exclusive: self.exclusive })
+    }
+}
+
+/// The control, locked. The [`Summary`](super::state::Summary) is part of it meanwhile.
+#[derive(Debug)]
+pub(super) struct Locked<'a> {
+    control: MutexGuard<'a, Control>,
+    lane: &'a Lane,
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn new(mut control: MutexGuard<'a, Control>, lane: &'a Lane) -> Self {
+        if lane.is_concurrent() {
+            if let Some(Occupancy { running, exclusive }) = lane.summary().guard_occupancy() {
+                control.running = running;
+                control.exclusive = exclusive;
+            }
+        } else if let Some(Keeping { is_scheduled, has_token }) = lane.summary().guard_keeping() {
+            control.keeper = if is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
+            control.tokens = usize::from(has_token);
+        }
+        Self { control, lane }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if !self.lane.is_concurrent() {
+            if let Some(keeping) = self.control.keeping() {
+                self.lane.summary().unguard_keeping(keeping);
+            }
+        // What stands in line may wait for a reader to leave. Whoever pushes after this look takes the lock.
+        } else if self.lane.is_idle()
+            && let Some(occupancy) = self.control.occupancy()
+        {
+            self.lane.summary().unguard_occupancy(occupancy);
+        }
     }
 }

@@ -11,12 +11,14 @@
 
 use super::control::Control;
 use super::control::Keeper;
+use super::control::Locked;
 use super::main_thread::MainThread;
 use super::specific::Baggage;
 use super::state::Barriers;
 use super::state::Flag;
 use super::state::Gate;
 use super::state::Handles;
+use super::state::Summary;
 use super::waiter::Frame;
 use super::waiter::Turn;
 use super::waiter::WaiterPointer;
@@ -36,7 +38,6 @@ use crate::qos::Qos;
 use crate::sync::Arc;
 use crate::sync::Line;
 use crate::sync::Mutex;
-use crate::sync::MutexGuard;
 use crate::sync::OnceLock;
 use crate::sync::Parker;
 use crate::sync::Reason;
@@ -77,6 +78,7 @@ struct Producers {
 struct Drain {
     front: Front,
     gate: Gate,
+    summary: Summary,
 }
 
 /// The object behind a queue. What both sides read for every job stands apart from what either of them writes.
@@ -111,7 +113,7 @@ impl Lane {
         let control = Control::new(width, engine.executor().max_threads());
         let lane = Arc::new(Self {
             producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
-            drain: Line(Drain { front: Front::new(), gate: Gate::new() }),
+            drain: Line(Drain { front: Front::new(), gate: Gate::new(), summary: Summary::new() }),
             kind,
             qos,
             engine,
@@ -160,15 +162,20 @@ impl Lane {
     }
 
     /// Locks the control. A yield point: the caller holds no lock.
-    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+    pub(super) fn control(&self) -> Locked<'_> {
         yield_point();
-        self.control.lock()
+        Locked::new(self.control.lock(), self)
+    }
+
+    #[inline]
+    pub(super) fn summary(&self) -> &Summary {
+        &self.drain.summary
     }
 
     // The list.
 
     /// Appends a job; `Some` if the lane was idle and the caller holds it now.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(super) fn push(&self, job: Job) -> Option<Holder<'_>> {
         match self.producers.list.push(job, &self.engine.blocks) {
@@ -224,6 +231,7 @@ impl Lane {
 
     /// Settles where the lane's drains are scheduled. The lane is not active yet.
     pub(super) fn settle_at(&self, home: Home) {
+        self.control().never_plain |= matches!(home, Home::MainThread(_));
         let unset = self.home.set(home).is_ok();
         debug_assert!(unset, "a lane's home is set once");
     }
@@ -245,6 +253,14 @@ impl Lane {
             Keeper::Thread | Keeper::Parked => false,
         };
         may.then(|| self.take_over(control))
+    }
+
+    /// Takes a plain lane that is scheduled, for its token.
+    #[inline]
+    #[must_use]
+    pub(super) fn try_redeem(&self) -> Option<Holder<'_>> {
+        // The hold that `schedule` or `try_schedule` consumed.
+        self.summary().try_redeem().then_some(Holder(self))
     }
 
     /// Takes a serial lane that nobody touches, whoever it is kept for, to look through its list.
@@ -435,6 +451,12 @@ impl<'a> Holder<'a> {
     /// Leaves the lane to its suspension.
     pub(super) fn park(self, control: &mut Control) {
         control.keeper = Keeper::Parked;
+    }
+
+    /// Leaves a plain lane to a token. True if one must be sent; gives the hold back if the lane is not plain.
+    #[inline]
+    pub(super) fn try_schedule(self) -> Result<bool, Self> {
+        self.0.summary().try_schedule().ok_or(self)
     }
 
     /// Leaves the lane to a token. True if one must be sent.

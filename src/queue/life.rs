@@ -14,13 +14,13 @@ use crate::sync::Arc;
 use crate::sync::is_child;
 
 impl Lane {
-    #[inline]
+    #[inline(always)]
     pub(super) fn exec_async(&self, job: Job) {
         if self.engine.phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
     }
 
     /// Takes a job in any phase of the runtime's life.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enqueue(&self, job: Job) {
         if self.is_concurrent() { self.concurrent_async(job) } else { self.serial_async(job) }
     }

@@ -47,7 +47,7 @@ impl Lane {
     /// How many jobs a token runs before it makes way for others. On the main thread a token is one job of a turn, and so
     /// runs one.
     pub(super) fn budget(&self, usual: u32) -> u32 {
-        if self.is_of_the_main_thread() { 1 } else { usual }
+        if self.home().is_some() && self.is_of_the_main_thread() { 1 } else { usual }
     }
 
     /// Rings for the main thread, as the lane has been scheduled.

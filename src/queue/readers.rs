@@ -17,6 +17,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::sync::planted;
 use crate::sync::yield_now;
+use crate::sync::yield_point;
 
 /// What has come of helping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,13 @@ impl Lane {
         if self.gate().is_shut() || !is_first(overtakes) {
             return false;
         }
+        yield_point();
+        // What counts against a width takes the lock, which knows it.
+        if kind != Kind::CountedSync
+            && let Some(entered) = self.summary().try_enter(kind == Kind::SyncBarrier)
+        {
+            return entered;
+        }
         let mut control = self.control();
         // It may have been given a width since.
         let free = is_first(overtakes && !control.bounded) && !control.walking && self.may_start(&control, kind);
@@ -48,6 +56,10 @@ impl Lane {
     }
 
     fn exit(&self, kind: Kind) {
+        yield_point();
+        if self.summary().try_exit(kind == Kind::SyncBarrier) {
+            return;
+        }
         let mut control = self.control();
         self.count_out(&mut control, kind);
         let mut aftermath = Aftermath::default();

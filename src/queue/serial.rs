@@ -29,6 +29,7 @@ use crate::sync::planted;
 use crate::sync::spin_loop;
 use crate::sync::yield_point;
 use std::cell::Cell;
+use std::mem;
 
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
@@ -58,7 +59,7 @@ enum Stop {
 
 impl Lane {
     /// Takes a job. The pusher that finds the lane idle schedules it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serial_async(&self, job: Job) {
         let kind = job.shape().kind;
         if let Some(hold) = self.push(job) {
@@ -79,6 +80,16 @@ impl Lane {
     /// A waiter comes before the token, and takes a scheduled lane over before it parks. So a lane with a parked waiter
     /// never waits for a thread of the pool, and a full pool cannot deadlock on it.
     pub(super) fn give(&self, hold: Holder<'_>, route: Route) {
+        yield_point();
+        match hold.try_schedule() {
+            Ok(true) => self.submit_token(route),
+            Ok(false) => {} // The token of an earlier time is still on its way.
+            Err(hold) => self.give_with_care(hold, route),
+        }
+    }
+
+    /// As `give`, on a lane where somebody else may come before a token.
+    fn give_with_care(&self, hold: Holder<'_>, route: Route) {
         let mut control = self.control();
         // A canceller is served before the lane parks: nobody might resume it.
         if control.suspends > 0 && !control.has_cancellers() && self.has_handles() {
@@ -100,7 +111,7 @@ impl Lane {
             return;
         }
         if !hold.schedule(&mut control) {
-            return; // The token of an earlier time is still on its way.
+            return; // As in `give`.
         }
         control.tokens = 1;
         drop(control);
@@ -109,6 +120,10 @@ impl Lane {
 
     /// The lane, if its token is not a stale one.
     pub(super) fn redeem_token(&self) -> Option<Holder<'_>> {
+        yield_point();
+        if let Some(hold) = self.try_redeem() {
+            return Some(hold);
+        }
         let mut control = self.control();
         control.tokens = 0;
         self.claim(None, &mut control)
@@ -204,10 +219,8 @@ impl Lane {
                     continue;
                 }
                 Peek::Empty => {
-                    if !lingered {
-                        lingered = true;
-                        self.linger(hold);
-                    } else if consumer.try_idle() {
+                    let has_lingered = mem::replace(&mut lingered, true);
+                    if (has_lingered || !self.linger(hold)) && hold.consumer().try_idle() {
                         return Stop::Idle;
                     }
                     continue;
@@ -224,11 +237,7 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
-                    if left.get() == 0
-                        || self.is_held_from_above(shared)
-                        || self.engine.phase() == Phase::Forked
-                        || self.is_cancelled(me.is_some())
-                    {
+                    if left.get() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -271,6 +280,16 @@ impl Lane {
         }
     }
 
+    /// True if no job may start here any more.
+    #[inline]
+    fn is_over(&self, stands_in_line: bool) -> bool {
+        match self.engine.phase() {
+            Phase::Open | Phase::Draining => false,
+            Phase::Cancelling => self.is_cancelled(stands_in_line),
+            Phase::Forked => true,
+        }
+    }
+
     /// True if the runtime has ended what waits here. A thread that stands in line goes on to its own place all the same,
     /// it is not the runtime's to stop; but it may not be the main thread.
     pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
@@ -279,19 +298,15 @@ impl Lane {
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
-    /// else to do.
-    fn linger(&self, hold: &mut Holder<'_>) {
+    /// else to do. True if there is one by now.
+    fn linger(&self, hold: &mut Holder<'_>) -> bool {
         if cfg!(any(concourse_loom, concourse_shuttle)) || !self.is_quiet() {
-            return;
+            return false;
         }
-        for _ in 0..4 {
-            for _ in 0..16 {
-                spin_loop();
-            }
-            if hold.consumer().is_ready() {
-                return;
-            }
-        }
+        (0..4).any(|_| {
+            (0..16).for_each(|_| spin_loop());
+            hold.consumer().is_ready()
+        })
     }
 
     /// The gate is shut: serves what it stands for. True if the lane is parked now, and held no more.

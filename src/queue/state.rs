@@ -1,4 +1,4 @@
-//! The words of a lane beside its list: the gate, what a waiter is told, and the count of handles.
+//! The words of a lane beside its list: the gate, the summary, what a waiter is told, and the count of handles.
 //!
 //! The gate is what a drain looks at between two jobs. Its flags stand beside the drain's own position, so that a lane that is never suspended pays one load from its own
 //! cache line per job. They change only under the lane's control lock, which holds the counts behind them; a set flag
@@ -17,6 +17,7 @@
 use crate::sync::AtomicU32;
 use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
+use crate::sync::planted;
 
 /// A condition that stops a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,172 @@ impl Gate {
         } else {
             self.0.fetch_and(!(flag as u32), Ordering::Relaxed);
         }
+    }
+}
+
+/// What the control of a *plain* lane says, in one word: nobody has locked the control, nobody waits in line, and nothing
+/// is suspended, cancelled or held back. Then each of the small changes below is one exchange instead of a locked section.
+///
+/// ```text
+/// a serial lane        31                 3      2          1          0
+///                      [ 0                 ][TOKEN][SCHEDULED][GUARDED]
+/// a concurrent lane    31                 2          1          0
+///                      [ RUNNING           ][EXCLUSIVE][GUARDED]
+/// ```
+///
+/// * `GUARDED`: the lane is not plain. The control alone knows, and the rest of the word means nothing.
+/// * `SCHEDULED`: whoever redeems the token, or claims the lane before, keeps it. Else a thread does, or the lane is idle.
+/// * `TOKEN`: a token is on its way; without `SCHEDULED` it is a stale one.
+/// * `RUNNING`: how many readers run; `EXCLUSIVE`: a barrier does. Not both.
+///
+/// Whoever locks the control sets `GUARDED` and takes the rest over; whoever unlocks it on a plain lane writes it back. So
+/// an exchange that finds `GUARDED` clear is a locked section of its own, before or after every other.
+#[derive(Debug)]
+pub(super) struct Summary(AtomicU32);
+
+const GUARDED: u32 = 1;
+const SCHEDULED: u32 = 2;
+const TOKEN: u32 = 4;
+const EXCLUSIVE: u32 = 2;
+const RUNNING: u32 = 4;
+
+/// The summary of a plain serial lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keeping {
+    pub(super) is_scheduled: bool,
+    pub(super) has_token: bool,
+}
+
+/// The summary of a plain concurrent lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Occupancy {
+    pub(super) running: usize,
+    pub(super) exclusive: bool,
+}
+
+impl Keeping {
+    fn from_word(word: u32) -> Self {
+        Self { is_scheduled: word & SCHEDULED != 0, has_token: word & TOKEN != 0 }
+    }
+
+    fn to_word(self) -> u32 {
+        SCHEDULED * u32::from(self.is_scheduled) | TOKEN * u32::from(self.has_token)
+    }
+}
+
+impl Occupancy {
+    /// The most readers that the word has room for, with some to spare for those who find out that there is none.
+    pub(super) const MOST: usize = (u32::MAX / RUNNING / 2) as usize;
+
+    fn from_word(word: u32) -> Self {
+        Self { running: (word / RUNNING) as usize, exclusive: word & EXCLUSIVE != 0 }
+    }
+
+    fn to_word(self) -> u32 {
+        EXCLUSIVE * u32::from(self.exclusive) | RUNNING * self.running as u32
+    }
+}
+
+// AcqRel everywhere: what a keeper leaves, its position above all, is for whoever claims the lane; what a reader did
+// comes before the barrier that follows, and the other way round; and each exchange finds the control as the last one to
+// unlock it has left it.
+impl Summary {
+    /// Of an idle lane.
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+    }
+
+    /// Leaves a plain serial lane to a token: true if one must be sent, `None` if the lane is not plain. Called by its
+    /// keeper.
+    #[inline]
+    pub(super) fn try_schedule(&self) -> Option<bool> {
+        if planted!("summary_ignores_the_guard") {
+            return Some(self.0.fetch_or(SCHEDULED | TOKEN, Ordering::AcqRel) & TOKEN == 0);
+        }
+        match self.exchange(0, SCHEDULED | TOKEN) {
+            Ok(_) => Some(true),
+            Err(TOKEN) => self.exchange(TOKEN, SCHEDULED | TOKEN).is_ok().then_some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// Redeems the token of a plain serial lane that is scheduled: the caller keeps it then.
+    #[inline]
+    #[must_use]
+    pub(super) fn try_redeem(&self) -> bool {
+        self.exchange(SCHEDULED | TOKEN, 0).is_ok()
+    }
+
+    /// Counts a reader in, or a barrier, on a plain concurrent lane. False if it may not start now, `None` if the lane is
+    /// not plain.
+    #[inline]
+    pub(super) fn try_enter(&self, alone: bool) -> Option<bool> {
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            if now & GUARDED != 0 {
+                return None;
+            }
+            let next = match (alone, now) {
+                (true, 0) => EXCLUSIVE,
+                (false, now) if now & EXCLUSIVE == 0 => now + RUNNING,
+                _ => return Some(false),
+            };
+            match self.exchange(now, next) {
+                Ok(_) => return Some(true),
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Counts out what `try_enter` has counted in, if the lane is plain.
+    #[inline]
+    #[must_use]
+    pub(super) fn try_exit(&self, alone: bool) -> bool {
+        let one = if alone { EXCLUSIVE } else { RUNNING };
+        let mut now = self.0.load(Ordering::Relaxed);
+        while now & GUARDED == 0 || planted!("reader_leaves_blindly") {
+            match self.exchange(now, now - one) {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+        false
+    }
+
+    /// Takes the summary over, if the lane was plain. The control is locked.
+    fn guard(&self) -> Option<u32> {
+        // Relaxed: only the owner of the control's lock changes this flag.
+        if self.0.load(Ordering::Relaxed) & GUARDED != 0 {
+            return None;
+        }
+        // Acquire: as above.
+        Some(self.0.fetch_or(GUARDED, Ordering::Acquire))
+    }
+
+    /// As `guard`, of a serial lane.
+    pub(super) fn guard_keeping(&self) -> Option<Keeping> {
+        self.guard().map(Keeping::from_word)
+    }
+
+    /// As `guard`, of a concurrent lane.
+    pub(super) fn guard_occupancy(&self) -> Option<Occupancy> {
+        self.guard().map(Occupancy::from_word)
+    }
+
+    /// Declares a serial lane plain. The control is locked.
+    pub(super) fn unguard_keeping(&self, keeping: Keeping) {
+        // Release: as above.
+        self.0.store(keeping.to_word(), Ordering::Release);
+    }
+
+    /// Declares a concurrent lane plain. The control is locked.
+    pub(super) fn unguard_occupancy(&self, occupancy: Occupancy) {
+        // Release: as above.
+        self.0.store(occupancy.to_word(), Ordering::Release);
     }
 }
 
@@ -176,6 +343,9 @@ mod tests {
     use super::Flag;
     use super::Gate;
     use super::Handles;
+    use super::Keeping;
+    use super::Occupancy;
+    use super::Summary;
     use super::Told;
     use super::Turn;
 
@@ -192,6 +362,64 @@ mod tests {
                 gate.set(flag, false);
                 assert_eq!(gate.is_shut(), before & other as u32 != 0);
                 assert_eq!(gate.is_suspended(), before & other as u32 & Flag::Suspended as u32 != 0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_keeper_of_a_plain_lane_changes_without_the_lock_and_no_other() {
+        for (is_scheduled, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
+            let keeping = Keeping { is_scheduled, has_token };
+            let summary = || {
+                let summary = Summary::new();
+                assert_eq!(summary.guard_keeping(), Some(Keeping { is_scheduled: false, has_token: false }));
+                summary.unguard_keeping(keeping);
+                summary
+            };
+
+            let scheduled = summary();
+            assert_eq!(scheduled.try_schedule(), (!is_scheduled).then_some(!has_token), "{keeping:?}");
+            if !is_scheduled {
+                assert_eq!(scheduled.guard_keeping(), Some(Keeping { is_scheduled: true, has_token: true }));
+            }
+
+            let redeemed = summary();
+            assert_eq!(redeemed.try_redeem(), is_scheduled && has_token);
+            if is_scheduled && has_token {
+                assert_eq!(redeemed.guard_keeping(), Some(Keeping { is_scheduled: false, has_token: false }));
+            }
+
+            let guarded = summary();
+            assert_eq!(guarded.guard_keeping(), Some(keeping));
+            assert_eq!((guarded.guard_keeping(), guarded.try_schedule(), guarded.try_redeem()), (None, None, false));
+        }
+    }
+
+    #[test]
+    fn readers_and_barriers_of_a_plain_lane_come_and_go_without_the_lock_and_no_other() {
+        for (running, exclusive) in [(0, false), (0, true), (1, false), (2, false), (Occupancy::MOST, false)] {
+            let occupancy = Occupancy { running, exclusive };
+            let summary = || {
+                let summary = Summary::new();
+                assert_eq!(summary.guard_occupancy(), Some(Occupancy { running: 0, exclusive: false }));
+                summary.unguard_occupancy(occupancy);
+                summary
+            };
+
+            let read = summary();
+            assert_eq!(read.try_enter(false), Some(!exclusive), "{occupancy:?}");
+            if !exclusive {
+                assert!(read.try_exit(false));
+            }
+            assert_eq!(read.guard_occupancy(), Some(occupancy));
+            assert_eq!((read.try_enter(false), read.try_exit(false)), (None, false));
+
+            let written = summary();
+            assert_eq!(written.try_enter(true), Some(running == 0 && !exclusive));
+            if running == 0 {
+                assert!(written.try_exit(true));
+                assert_eq!(written.guard_occupancy(), Some(Occupancy { running: 0, exclusive: false }));
+                assert_eq!((written.try_enter(true), written.try_exit(true)), (None, false));
             }
         }
     }

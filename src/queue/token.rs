@@ -19,34 +19,23 @@ impl Lane {
     }
 
     fn token(&self) -> Job {
-        let token = Token(Some(self.to_arc()));
-        Job::token(move || token.run())
+        let token = Token(self.to_arc());
+        Job::token(move || drop(token))
     }
 }
 
-/// A lane's drain. A pool that has ended drops it unrun: if what was accepted is to run, it
-/// runs here then, on the thread that leaves the lane last; else it is dropped.
-struct Token(Option<Arc<Lane>>);
-
-impl Token {
-    fn run(mut self) {
-        self.redeem();
-    }
-
-    fn redeem(&mut self) {
-        if let Some(lane) = self.0.take() {
-            match lane.engine.phase() {
-                Phase::Forked => {}
-                Phase::Cancelling => lane.abandon(),
-                Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),
-                Phase::Open | Phase::Draining => lane.run_serial(),
-            }
-        }
-    }
-}
+/// A lane's drain, which is its drop: a pool that has ended drops the job unrun, and if what was accepted is to run, it runs
+/// here then, on the thread that leaves the lane last.
+struct Token(Arc<Lane>);
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.redeem();
+        let lane = &self.0;
+        match lane.engine.phase() {
+            Phase::Forked => {}
+            Phase::Cancelling => lane.abandon(),
+            Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),
+            Phase::Open | Phase::Draining => lane.run_serial(),
+        }
     }
 }

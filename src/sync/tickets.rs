@@ -8,6 +8,10 @@ use std::collections::VecDeque;
 pub(crate) struct Tickets(VecDeque<Arc<Ticket>>);
 
 impl Tickets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts the ticket at the end of the line.
     pub(crate) fn join(&mut self, ticket: &Arc<Ticket>) {
         self.0.push_back(Arc::clone(ticket));

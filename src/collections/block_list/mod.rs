@@ -44,6 +44,7 @@ use crate::sync::yield_point;
 pub(crate) use cache::BlockCache;
 use state::CAPACITY;
 use state::Position;
+use state::Snapshot;
 use state::State;
 use std::ptr;
 
@@ -93,16 +94,41 @@ impl BlockList {
     }
 
     /// Appends a job. Allocates only if the cache has no block.
-    #[inline]
+    ///
+    /// Inlined into the caller, so that a closure's captures go from registers to their slot: copies in between are read
+    /// back in other widths than they were written in, and each such read waits for the stores to leave the core.
+    #[inline(always)]
     pub(crate) fn push(&self, job: Job, cache: &BlockCache) -> Pushed {
         let (shape, words) = job.into_parts();
         yield_point();
-        let mut claimed = self.tail.claim();
-        let slot = loop {
+        let idle = self.tail.read();
+        let holds = idle.is_idle() && idle.index() < CAPACITY && self.tail.try_claim_and_hold(idle);
+        let claimed = if holds { idle } else { self.tail.claim() };
+        let (slot, was_idle) = if claimed.index() < CAPACITY {
+            // SAFETY: the claim makes the slot this thread's, and keeps the consumer from leaving the block.
+            (unsafe { slot_at(claimed) }, claimed.is_idle())
+        } else {
+            self.claim_beyond(claimed, cache)
+        };
+        slot.words.with_mut(|place| {
+            // SAFETY: the slot is this thread's until its shape is published.
+            unsafe { place.write(words) }
+        });
+        // Release, E3: the words, for the consumer.
+        slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
+        yield_point();
+        if holds || was_idle && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
+    }
+
+    /// Claims a slot when the block was full, and tells whether the list was idle. Whoever saw the index at `CAPACITY`
+    /// installs the next block.
+    #[cold]
+    #[inline(never)]
+    fn claim_beyond(&self, mut claimed: Snapshot, cache: &BlockCache) -> (&Slot, bool) {
+        loop {
             if claimed.index() < CAPACITY {
-                let block = ptr::with_exposed_provenance::<Block>(claimed.block());
-                // SAFETY: the claim makes the slot this thread's, and keeps the consumer from leaving the block.
-                break unsafe { &(*block).slots[claimed.index()] };
+                // SAFETY: as in `push`.
+                return (unsafe { slot_at(claimed) }, claimed.is_idle());
             }
             if claimed.index() == CAPACITY {
                 let block = cache.take();
@@ -117,22 +143,14 @@ impl BlockList {
                 link.store(block, Ordering::Release);
                 claimed = self.tail.install(block.expose_provenance());
                 // SAFETY: as above; the installer's claim is the first slot.
-                break unsafe { &(*block).slots[0] };
+                return (unsafe { &(*block).slots[0] }, claimed.is_idle());
             }
             let mut tries = 0;
             while self.tail.read().index() > CAPACITY {
                 back_off(&mut tries);
             }
             claimed = self.tail.claim();
-        };
-        slot.words.with_mut(|place| {
-            // SAFETY: the slot is this thread's until its shape is published.
-            unsafe { place.write(words) }
-        });
-        // Release, E3: the words, for the consumer.
-        slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
-        yield_point();
-        if claimed.is_idle() && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
+        }
     }
 
     /// True if nobody is responsible for the list. A hint, unless pushes are excluded.
@@ -154,6 +172,17 @@ impl BlockList {
     pub(crate) unsafe fn consumer<'a>(&'a self, front: &'a Front, cache: &'a BlockCache) -> Consumer<'a> {
         Consumer { list: self, front, cache }
     }
+}
+
+/// The slot that a claim below `CAPACITY` is for.
+///
+/// # Safety
+///
+/// The claim is the caller's, and its slot has not been published.
+unsafe fn slot_at<'a>(claimed: Snapshot) -> &'a Slot {
+    let block = ptr::with_exposed_provenance::<Block>(claimed.block());
+    // SAFETY: the consumer does not leave a block with a claimed slot before that is published (the caller's promise).
+    unsafe { &(*block).slots[claimed.index()] }
 }
 
 /// Waits for another thread that is between two instructions, or was preempted there.

@@ -116,6 +116,14 @@ impl State {
         before
     }
 
+    /// Claims the next slot of an idle list and takes the edge, if the word is still `idle`, which has room in its block.
+    #[must_use]
+    pub(super) fn try_claim_and_hold(&self, idle: Snapshot) -> bool {
+        // AcqRel: as in `claim` and `hold`.
+        let held = idle.claimed().held();
+        self.0.compare_exchange(idle.0, held.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
     /// Makes `block` the current one, with its first slot claimed by the caller, who alone saw the index at `CAPACITY`.
     /// Returns the reading that was replaced.
     pub(super) fn install(&self, block: usize) -> Snapshot {
@@ -190,6 +198,11 @@ mod tests {
             assert_eq!(state.claim(), before);
             assert_eq!(state.read().index(), before.index() + 1);
             assert_eq!((state.read().block(), state.read().is_idle()), (before.block(), before.is_idle()));
+
+            let state = fresh();
+            assert!(state.try_claim_and_hold(before) && !state.try_claim_and_hold(before));
+            assert_eq!((state.read().index(), state.read().block()), (before.index() + 1, before.block()));
+            assert!(!state.read().is_idle());
 
             let state = fresh();
             assert_eq!(state.install(0x1240), before);
