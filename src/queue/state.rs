@@ -108,7 +108,7 @@ impl Keeping {
     }
 
     fn to_word(self) -> u32 {
-        SCHEDULED * u32::from(self.is_scheduled) | TOKEN * u32::from(self.has_token)
+        (SCHEDULED * u32::from(self.is_scheduled)) | (TOKEN * u32::from(self.has_token))
     }
 }
 
@@ -121,7 +121,7 @@ impl Occupancy {
     }
 
     fn to_word(self) -> u32 {
-        EXCLUSIVE * u32::from(self.exclusive) | RUNNING * self.running as u32
+        (EXCLUSIVE * u32::from(self.exclusive)) | (RUNNING * self.running as u32)
     }
 }
 

@@ -65,9 +65,11 @@ fn verdict(measured: &Measured) -> String {
         },
     };
     let best = others
+        .filter(|other| !other.0.starts_with("concourse"))
         .map(|(name, samples)| (of_metric(samples, 0).median, name))
         .min_by(|one, other| one.0.total_cmp(&other.0));
     match best {
+        Some((best, _)) if best == 0.0 => goal,
         Some((best, name)) => format!("{goal} Against the best of the others, {name}: {:.2} x.", mine / best),
         None => goal,
     }
