@@ -7,6 +7,7 @@ use super::waiter::WaiterPointer;
 use crate::engine::Loss;
 use crate::sync::MutexGuard;
 use std::collections::VecDeque;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -30,7 +31,9 @@ pub(super) struct Control {
     pub(super) suspends: u32,
     /// One of the suspensions ends with the activation.
     pub(super) inactive: bool,
-    /// The lane's keeper has more to do than to change it: it is the main thread's.
+    /// The lane is plain: what its summary says is not said here.
+    is_plain: bool,
+    /// It never will be: whoever takes it over has more to do than to say so.
     pub(super) never_plain: bool,
     pub(super) keeper: Keeper,
     /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
@@ -56,6 +59,7 @@ impl Control {
         Self {
             suspends: 0,
             inactive: false,
+            is_plain: true,
             never_plain: false,
             keeper: Keeper::Thread,
             tokens: 0,
@@ -103,21 +107,23 @@ impl Control {
     }
 
     /// True if nothing is held back and nobody waits.
-    fn is_plain(&self) -> bool {
-        self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty()
+    fn is_quiet(&self) -> bool {
+        !self.never_plain && self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty()
     }
 
+    /// The summary of a serial lane, if it is plain.
     fn keeping(&self) -> Option<Keeping> {
         let is_scheduled = match self.keeper {
             Keeper::Thread => false,
             Keeper::Scheduled => true,
             Keeper::Due(_) | Keeper::Parked => return None,
         };
-        (self.is_plain() && !self.never_plain).then_some(Keeping { is_scheduled, has_token: self.tokens > 0 })
+        self.is_quiet().then_some(Keeping { is_scheduled, has_token: self.tokens > 0 })
     }
 
+    /// The summary of a concurrent lane whose list is idle, if it is plain.
     fn occupancy(&self) -> Option<Occupancy> {
-        let is_plain = self.is_plain() && !self.walking && !self.bounded && self.running <= Occupancy::MOST;
+        let is_plain = self.is_quiet() && !self.walking && !self.bounded && self.running <= Occupancy::MOST;
         is_plain.then_some(Occupancy { running: self.running, exclusive: self.exclusive })
     }
 }
@@ -131,14 +137,16 @@ pub(super) struct Locked<'a> {
 
 impl<'a> Locked<'a> {
     pub(super) fn new(mut control: MutexGuard<'a, Control>, lane: &'a Lane) -> Self {
-        if lane.is_concurrent() {
-            if let Some(Occupancy { running, exclusive }) = lane.summary().guard_occupancy() {
+        if mem::replace(&mut control.is_plain, false) {
+            if lane.is_concurrent() {
+                let Occupancy { running, exclusive } = lane.summary().guard_occupancy();
                 control.running = running;
                 control.exclusive = exclusive;
+            } else {
+                let Keeping { is_scheduled, has_token } = lane.summary().guard_keeping();
+                control.keeper = if is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
+                control.tokens = usize::from(has_token);
             }
-        } else if let Some(Keeping { is_scheduled, has_token }) = lane.summary().guard_keeping() {
-            control.keeper = if is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
-            control.tokens = usize::from(has_token);
         }
         Self { control, lane }
     }
@@ -158,17 +166,22 @@ impl DerefMut for Locked<'_> {
     }
 }
 
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
+impl Locked<'_> {
+    /// Unlocks, and declares the lane plain if it is. What changes lanes that might be plain ends like this; whatever else
+    /// has locked the control leaves the next of these changes to the lock too.
+    pub(super) fn unlock_plain(mut self) {
+        let summary = self.lane.summary();
         if !self.lane.is_concurrent() {
-            if let Some(keeping) = self.control.keeping() {
-                self.lane.summary().unguard_keeping(keeping);
+            if let Some(keeping) = self.keeping() {
+                self.is_plain = true;
+                summary.unguard_keeping(keeping);
             }
         // What stands in line may wait for a reader to leave. Whoever pushes after this look takes the lock.
-        } else if self.lane.is_idle()
-            && let Some(occupancy) = self.control.occupancy()
+        } else if let Some(occupancy) = self.occupancy()
+            && self.lane.is_idle()
         {
-            self.lane.summary().unguard_occupancy(occupancy);
+            self.is_plain = true;
+            summary.unguard_occupancy(occupancy);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Lane {
         if !planted!("lane_exit_without_advance") {
             self.advance(&mut control, &mut aftermath);
         }
-        drop(control);
+        control.unlock_plain();
         aftermath.follow(self);
     }
 

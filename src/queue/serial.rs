@@ -111,10 +111,10 @@ impl Lane {
             return;
         }
         if !hold.schedule(&mut control) {
-            return; // As in `give`.
+            return control.unlock_plain(); // As in `give`.
         }
         control.tokens = 1;
-        drop(control);
+        control.unlock_plain();
         self.submit_token(route);
     }
 

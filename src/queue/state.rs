@@ -77,8 +77,8 @@ impl Gate {
 /// * `TOKEN`: a token is on its way; without `SCHEDULED` it is a stale one.
 /// * `RUNNING`: how many readers run; `EXCLUSIVE`: a barrier does. Not both.
 ///
-/// Whoever locks the control sets `GUARDED` and takes the rest over; whoever unlocks it on a plain lane writes it back. So
-/// an exchange that finds `GUARDED` clear is a locked section of its own, before or after every other.
+/// Whoever locks the control sets `GUARDED` and takes the rest over. Somebody who unlocks it later on a plain lane writes it
+/// back. So an exchange that finds `GUARDED` clear is a locked section of its own, before or after every other.
 #[derive(Debug)]
 pub(super) struct Summary(AtomicU32);
 
@@ -134,6 +134,16 @@ impl Summary {
         Self(AtomicU32::new(0))
     }
 
+    /// A reading that an exchange will confirm.
+    fn glance(&self) -> u32 {
+        if cfg!(concourse_loom) {
+            // Of all that loom could read here the newest suffices: an exchange would refuse an older one. An exchange that
+            // fails reads that, and writes nothing.
+            return self.exchange(u32::MAX, u32::MAX).unwrap_or_else(|now| now);
+        }
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
     }
@@ -163,7 +173,7 @@ impl Summary {
     /// not plain.
     #[inline]
     pub(super) fn try_enter(&self, alone: bool) -> Option<bool> {
-        let mut now = self.0.load(Ordering::Relaxed);
+        let mut now = self.glance();
         loop {
             if now & GUARDED != 0 {
                 return None;
@@ -185,7 +195,7 @@ impl Summary {
     #[must_use]
     pub(super) fn try_exit(&self, alone: bool) -> bool {
         let one = if alone { EXCLUSIVE } else { RUNNING };
-        let mut now = self.0.load(Ordering::Relaxed);
+        let mut now = self.glance();
         while now & GUARDED == 0 || planted!("reader_leaves_blindly") {
             match self.exchange(now, now - one) {
                 Ok(_) => return true,
@@ -195,24 +205,16 @@ impl Summary {
         false
     }
 
-    /// Takes the summary over, if the lane was plain. The control is locked.
-    fn guard(&self) -> Option<u32> {
-        // Relaxed: only the owner of the control's lock changes this flag.
-        if self.0.load(Ordering::Relaxed) & GUARDED != 0 {
-            return None;
-        }
+    /// Takes the summary of a plain serial lane over. The control is locked.
+    pub(super) fn guard_keeping(&self) -> Keeping {
         // Acquire: as above.
-        Some(self.0.fetch_or(GUARDED, Ordering::Acquire))
+        Keeping::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
     }
 
-    /// As `guard`, of a serial lane.
-    pub(super) fn guard_keeping(&self) -> Option<Keeping> {
-        self.guard().map(Keeping::from_word)
-    }
-
-    /// As `guard`, of a concurrent lane.
-    pub(super) fn guard_occupancy(&self) -> Option<Occupancy> {
-        self.guard().map(Occupancy::from_word)
+    /// Takes the summary of a plain concurrent lane over. The control is locked.
+    pub(super) fn guard_occupancy(&self) -> Occupancy {
+        // Acquire: as above.
+        Occupancy::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
     }
 
     /// Declares a serial lane plain. The control is locked.
@@ -372,7 +374,7 @@ mod tests {
             let keeping = Keeping { is_scheduled, has_token };
             let summary = || {
                 let summary = Summary::new();
-                assert_eq!(summary.guard_keeping(), Some(Keeping { is_scheduled: false, has_token: false }));
+                assert_eq!(summary.guard_keeping(), Keeping { is_scheduled: false, has_token: false });
                 summary.unguard_keeping(keeping);
                 summary
             };
@@ -380,18 +382,18 @@ mod tests {
             let scheduled = summary();
             assert_eq!(scheduled.try_schedule(), (!is_scheduled).then_some(!has_token), "{keeping:?}");
             if !is_scheduled {
-                assert_eq!(scheduled.guard_keeping(), Some(Keeping { is_scheduled: true, has_token: true }));
+                assert_eq!(scheduled.guard_keeping(), Keeping { is_scheduled: true, has_token: true });
             }
 
             let redeemed = summary();
             assert_eq!(redeemed.try_redeem(), is_scheduled && has_token);
             if is_scheduled && has_token {
-                assert_eq!(redeemed.guard_keeping(), Some(Keeping { is_scheduled: false, has_token: false }));
+                assert_eq!(redeemed.guard_keeping(), Keeping { is_scheduled: false, has_token: false });
             }
 
             let guarded = summary();
-            assert_eq!(guarded.guard_keeping(), Some(keeping));
-            assert_eq!((guarded.guard_keeping(), guarded.try_schedule(), guarded.try_redeem()), (None, None, false));
+            assert_eq!(guarded.guard_keeping(), keeping);
+            assert_eq!((guarded.try_schedule(), guarded.try_redeem()), (None, false));
         }
     }
 
@@ -401,7 +403,7 @@ mod tests {
             let occupancy = Occupancy { running, exclusive };
             let summary = || {
                 let summary = Summary::new();
-                assert_eq!(summary.guard_occupancy(), Some(Occupancy { running: 0, exclusive: false }));
+                assert_eq!(summary.guard_occupancy(), Occupancy { running: 0, exclusive: false });
                 summary.unguard_occupancy(occupancy);
                 summary
             };
@@ -411,14 +413,14 @@ mod tests {
             if !exclusive {
                 assert!(read.try_exit(false));
             }
-            assert_eq!(read.guard_occupancy(), Some(occupancy));
+            assert_eq!(read.guard_occupancy(), occupancy);
             assert_eq!((read.try_enter(false), read.try_exit(false)), (None, false));
 
             let written = summary();
             assert_eq!(written.try_enter(true), Some(running == 0 && !exclusive));
             if running == 0 {
                 assert!(written.try_exit(true));
-                assert_eq!(written.guard_occupancy(), Some(Occupancy { running: 0, exclusive: false }));
+                assert_eq!(written.guard_occupancy(), Occupancy { running: 0, exclusive: false });
                 assert_eq!((written.try_enter(true), written.try_exit(true)), (None, false));
             }
         }

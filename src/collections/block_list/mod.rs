@@ -101,7 +101,7 @@ impl BlockList {
     pub(crate) fn push(&self, job: Job, cache: &BlockCache) -> Pushed {
         let (shape, words) = job.into_parts();
         yield_point();
-        let idle = self.tail.read();
+        let idle = self.tail.glance();
         let holds = idle.is_idle() && idle.index() < CAPACITY && self.tail.try_claim_and_hold(idle);
         let claimed = if holds { idle } else { self.tail.claim() };
         let (slot, was_idle) = if claimed.index() < CAPACITY {
