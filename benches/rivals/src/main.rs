@@ -10,6 +10,7 @@
 //! cargo run --release -p concourse-rivals -- table --quick         only whether everything runs and answers right
 //! ```
 
+mod journal;
 mod measure;
 mod peers;
 mod report;
@@ -66,14 +67,17 @@ fn main() -> ExitCode {
             rows::all().iter().for_each(|row| println!("{}", report::definition(row)));
             Ok(())
         }
-        Command::One { row, contender, size } => measure::here(&row, &contender, size),
-        Command::Table(table) => measure::table(&measure::Plan {
-            rows: table.rows,
-            contenders: table.contenders,
-            rounds: if table.quick { 1 } else { table.rounds },
-            quick: table.quick,
-            json: table.json,
-        }),
+        Command::One { row, contender, size } => measure::here(rows::all(), &row, &contender, size),
+        Command::Table(table) => {
+            let plan = measure::Plan {
+                rows: table.rows,
+                contenders: table.contenders,
+                rounds: if table.quick { 1 } else { table.rounds },
+                quick: table.quick,
+                json: table.json,
+            };
+            measure::table(rows::all(), &plan)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
