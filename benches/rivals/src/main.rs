@@ -8,14 +8,17 @@
 //! cargo run --release -p concourse-rivals -- table                 every row, five rounds, as Markdown and JSON lines
 //! cargo run --release -p concourse-rivals -- table --rows pingpong,starfish --rounds 9
 //! cargo run --release -p concourse-rivals -- table --quick         only whether everything runs and answers right
+//! cargo run --release -p concourse-rivals -- scale --plots DIR     the cost of an operation as the work grows
 //! ```
 
 mod journal;
 mod measure;
 mod peers;
+mod plot;
 mod report;
 mod row;
 mod rows;
+mod scale;
 mod statistics;
 mod tally;
 
@@ -36,9 +39,14 @@ enum Command {
     Table(TableArguments),
     /// List the rows and who takes part in each.
     List,
+    /// Measure the cost of an operation as the work grows, print a table for each curve, and plot it.
+    Scale(scale::Arguments),
     /// Measure one contender once, in this process, and print its figures.
     #[command(hide = true)]
     One { row: String, contender: String, size: u64 },
+    /// Measure one point of a curve once, in this process, and print its figures.
+    #[command(hide = true)]
+    Point(scale::Point),
 }
 
 #[derive(Args)]
@@ -68,6 +76,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::One { row, contender, size } => measure::here(rows::all(), &row, &contender, size),
+        Command::Point(point) => scale::here(&point),
+        Command::Scale(arguments) => scale::run(&arguments),
         Command::Table(table) => {
             let plan = measure::Plan {
                 rows: table.rows,

@@ -78,7 +78,7 @@ fn of_metric(samples: &[Sample], metric: usize) -> Summary {
 }
 
 /// Three digits that count.
-fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

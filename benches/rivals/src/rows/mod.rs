@@ -2,8 +2,8 @@
 
 use crate::row::Row;
 
-mod hops;
-mod serial;
+pub(crate) mod hops;
+pub(crate) mod serial;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> Vec<&'static Row> {
