@@ -9,6 +9,7 @@
 //! cargo run --release -p concourse-rivals -- table --rows pingpong,starfish --rounds 9
 //! cargo run --release -p concourse-rivals -- table --quick         only whether everything runs and answers right
 //! cargo run --release -p concourse-rivals -- scale --plots DIR     the cost of an operation as the work grows
+//! cargo run --release -p concourse-rivals -- tail                  how long a closure waits beside other work
 //! ```
 
 mod journal;
@@ -20,6 +21,7 @@ mod row;
 mod rows;
 mod scale;
 mod statistics;
+mod tail;
 mod tally;
 
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +43,8 @@ enum Command {
     List,
     /// Measure the cost of an operation as the work grows, print a table for each curve, and plot it.
     Scale(scale::Arguments),
+    /// Measure how long a closure waits for its start while background work keeps every thread busy.
+    Tail(tail::Arguments),
     /// Measure one contender once, in this process, and print its figures.
     #[command(hide = true)]
     One { row: String, contender: String, size: u64 },
@@ -75,9 +79,12 @@ fn main() -> ExitCode {
             rows::all().iter().for_each(|row| println!("{}", report::definition(row)));
             Ok(())
         }
-        Command::One { row, contender, size } => measure::here(rows::all(), &row, &contender, size),
+        Command::One { row, contender, size } => {
+            measure::here(rows::all().into_iter().chain(tail::rows()).collect(), &row, &contender, size)
+        }
         Command::Point(point) => scale::here(&point),
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Tail(arguments) => tail::run(arguments),
         Command::Table(table) => {
             let plan = measure::Plan {
                 rows: table.rows,
