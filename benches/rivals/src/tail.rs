@@ -12,6 +12,7 @@ use crate::statistics::percentile;
 use clap::Args;
 use concourse::{Dispatch, Qos};
 use parking_lot::{Condvar, Mutex};
+use std::hint::black_box;
 use std::mem;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     json: Option<PathBuf>,
 }
 
-/// How long a background job spins.
+/// How long a background job spins on a processor of its own.
 const JOB: Duration = Duration::from_micros(50);
 
 /// How many background jobs are there at a time, waiting or running.
@@ -182,16 +183,33 @@ impl Serial for CondvarThread {
 /// A job that keeps a thread busy.
 struct Background {
     left: &'static AtomicUsize,
+    turns: u64,
 }
 
 impl Background {
     fn spin(self) {
-        let start = Instant::now();
-        while start.elapsed() < JOB {
-            std::hint::spin_loop();
-        }
+        spin(self.turns);
         self.left.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn spin(turns: u64) {
+    for turn in 0..turns {
+        black_box(turn);
+    }
+}
+
+/// How many turns of the loop make up a background job. By the clock, a job would be over whenever the kernel had taken its
+/// thread off the processor for a while, and a closure would find the thread free.
+fn turns_of_a_job() -> u64 {
+    const SAMPLE: u64 = 10_000;
+    let time = |_| {
+        let start = Instant::now();
+        spin(SAMPLE);
+        start.elapsed().as_nanos() as u64
+    };
+    let fastest = (0..100).map(time).min().unwrap_or(1);
+    SAMPLE * JOB.as_nanos() as u64 / fastest.max(1)
 }
 
 /// A closure that tells how long it had to wait, in microseconds.
@@ -209,6 +227,7 @@ impl Stamped {
 
 /// Submits so many closures while the backlog is kept topped up, and returns the percentiles of their waits.
 fn waits(size: u64, background: impl Fn(Background), submit: impl Fn(Stamped)) -> Sample {
+    let turns = turns_of_a_job();
     let left: &'static AtomicUsize = Box::leak(Box::default());
     let waits: &'static Mutex<Vec<f64>> = Box::leak(Box::new(Mutex::new(Vec::with_capacity(size as usize))));
     let round = |size: u64| {
@@ -216,7 +235,7 @@ fn waits(size: u64, background: impl Fn(Background), submit: impl Fn(Stamped)) -
             thread::sleep(pause(number));
             while left.load(Ordering::Relaxed) < BACKLOG {
                 left.fetch_add(1, Ordering::Relaxed);
-                background(Background { left });
+                background(Background { left, turns });
             }
             submit(Stamped { submitted: Instant::now(), waits });
         }
