@@ -8,14 +8,20 @@
 //! cargo run --release -p concourse-rivals -- table                 every row, five rounds, as Markdown and JSON lines
 //! cargo run --release -p concourse-rivals -- table --rows pingpong,starfish --rounds 9
 //! cargo run --release -p concourse-rivals -- table --quick         only whether everything runs and answers right
+//! cargo run --release -p concourse-rivals -- scale --plots DIR     the cost of an operation as the work grows
+//! cargo run --release -p concourse-rivals -- tail                  how long a closure waits beside other work
 //! ```
 
+mod journal;
 mod measure;
 mod peers;
+mod plot;
 mod report;
 mod row;
 mod rows;
+mod scale;
 mod statistics;
+mod tail;
 mod tally;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,9 +41,16 @@ enum Command {
     Table(TableArguments),
     /// List the rows and who takes part in each.
     List,
+    /// Measure the cost of an operation as the work grows, print a table for each curve, and plot it.
+    Scale(scale::Arguments),
+    /// Measure how long a closure waits for its start while background work keeps every thread busy.
+    Tail(tail::Arguments),
     /// Measure one contender once, in this process, and print its figures.
     #[command(hide = true)]
     One { row: String, contender: String, size: u64 },
+    /// Measure one point of a curve once, in this process, and print its figures.
+    #[command(hide = true)]
+    Point(scale::Point),
 }
 
 #[derive(Args)]
@@ -66,14 +79,22 @@ fn main() -> ExitCode {
             rows::all().iter().for_each(|row| println!("{}", report::definition(row)));
             Ok(())
         }
-        Command::One { row, contender, size } => measure::here(&row, &contender, size),
-        Command::Table(table) => measure::table(&measure::Plan {
-            rows: table.rows,
-            contenders: table.contenders,
-            rounds: if table.quick { 1 } else { table.rounds },
-            quick: table.quick,
-            json: table.json,
-        }),
+        Command::One { row, contender, size } => {
+            measure::here(rows::all().into_iter().chain(tail::rows()).collect(), &row, &contender, size)
+        }
+        Command::Point(point) => scale::here(&point),
+        Command::Scale(arguments) => scale::run(&arguments),
+        Command::Tail(arguments) => tail::run(arguments),
+        Command::Table(table) => {
+            let plan = measure::Plan {
+                rows: table.rows,
+                contenders: table.contenders,
+                rounds: if table.quick { 1 } else { table.rounds },
+                quick: table.quick,
+                json: table.json,
+            };
+            measure::table(rows::all(), &plan)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -72,7 +72,12 @@ impl<S: Serial> Court<S> {
 }
 
 fn starfish<S: Serial>(size: u64) -> Sample {
-    let queues: Vec<S> = (0..1_000).map(|_| S::start()).collect();
+    dealt_to::<S>(1_000, size)
+}
+
+/// Closures from one outside thread to so many serial queues, round robin.
+pub(crate) fn dealt_to<S: Serial>(queues: u64, size: u64) -> Sample {
+    let queues: Vec<S> = (0..queues).map(|_| S::start()).collect();
     let round = |size: u64| {
         let before = tally::sum();
         let start = Instant::now();
@@ -83,6 +88,6 @@ fn starfish<S: Serial>(size: u64) -> Sample {
         tally::wait_for(before, size);
         start.elapsed()
     };
-    round(size / 10);
+    round((size / 10).max(queues.len() as u64));
     per_operation(round(size), size)
 }

@@ -7,14 +7,14 @@ mod process;
 
 mod blocking;
 mod group;
-mod hops;
+pub(crate) mod hops;
 mod idle;
 mod lateness;
 mod memory;
 mod merge;
 mod pool;
 mod semaphore;
-mod serial;
+pub(crate) mod serial;
 mod sync;
 mod timer;
 mod wake;

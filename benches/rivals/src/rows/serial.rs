@@ -50,7 +50,8 @@ fn four_producers<S: Serial>(size: u64) -> Sample {
     submitted_by::<S>(4, size)
 }
 
-fn submitted_by<S: Serial>(producers: u64, size: u64) -> Sample {
+/// Closures onto one serial queue from so many threads.
+pub(crate) fn submitted_by<S: Serial>(producers: u64, size: u64) -> Sample {
     let (queue, sum): (S, &'static Plain) = (S::start(), Box::leak(Box::default()));
     let round = |size: u64| {
         let before = sum.get();
