@@ -1,5 +1,6 @@
 //! Everything about a lane that is not a push, a drain step or a sync in place: a plain state machine under one lock.
 
+use super::lane::Kind;
 use super::lane::Lane;
 use super::state::Keeping;
 use super::state::Occupancy;
@@ -55,11 +56,15 @@ pub(super) struct Control {
 
 impl Control {
     /// For an idle lane. Without a width it is as wide as the runtime, and sync calls do not count.
-    pub(super) fn new(width: Option<NonZeroUsize>, max_threads: usize) -> Self {
+    pub(super) fn new(kind: Kind, max_threads: usize) -> Self {
+        let width = match kind {
+            Kind::Serial => Some(NonZeroUsize::MIN),
+            Kind::Concurrent { width } => width,
+        };
         Self {
             suspends: 0,
             inactive: false,
-            is_plain: true,
+            is_plain: !matches!(kind, Kind::Concurrent { width: Some(_) }),
             never_plain: false,
             keeper: Keeper::Thread,
             tokens: 0,
@@ -72,6 +77,11 @@ impl Control {
             walking: false,
             sweep: None,
         }
+    }
+
+    /// True if the lane's summary is to say what it says.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Puts a waiter in line, once.

@@ -106,14 +106,10 @@ impl fmt::Debug for Lane {
 impl Lane {
     /// A lane with one user handle. Lanes live in an `Arc` only.
     pub(super) fn new(label: Arc<str>, kind: Kind, qos: Qos, engine: Arc<Engine>, suspended: bool) -> Arc<Self> {
-        let width = match kind {
-            Kind::Serial => Some(NonZeroUsize::MIN),
-            Kind::Concurrent { width } => width,
-        };
-        let control = Control::new(width, engine.executor().max_threads());
+        let control = Control::new(kind, engine.executor().max_threads());
         let lane = Arc::new(Self {
             producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
-            drain: Line(Drain { front: Front::new(), gate: Gate::new(), summary: Summary::new() }),
+            drain: Line(Drain { front: Front::new(), gate: Gate::new(), summary: Summary::new(control.is_plain()) }),
             kind,
             qos,
             engine,

@@ -130,8 +130,8 @@ impl Occupancy {
 // unlock it has left it.
 impl Summary {
     /// Of an idle lane.
-    pub(super) fn new() -> Self {
-        Self(AtomicU32::new(0))
+    pub(super) fn new(is_plain: bool) -> Self {
+        Self(AtomicU32::new(if is_plain { 0 } else { GUARDED }))
     }
 
     /// A reading that an exchange will confirm.
@@ -373,7 +373,7 @@ mod tests {
         for (is_scheduled, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
             let keeping = Keeping { is_scheduled, has_token };
             let summary = || {
-                let summary = Summary::new();
+                let summary = Summary::new(true);
                 assert_eq!(summary.guard_keeping(), Keeping { is_scheduled: false, has_token: false });
                 summary.unguard_keeping(keeping);
                 summary
@@ -402,7 +402,7 @@ mod tests {
         for (running, exclusive) in [(0, false), (0, true), (1, false), (2, false), (Occupancy::MOST, false)] {
             let occupancy = Occupancy { running, exclusive };
             let summary = || {
-                let summary = Summary::new();
+                let summary = Summary::new(true);
                 assert_eq!(summary.guard_occupancy(), Occupancy { running: 0, exclusive: false });
                 summary.unguard_occupancy(occupancy);
                 summary
