@@ -25,6 +25,8 @@ pub(crate) struct Plan {
 pub(crate) struct Measured {
     pub(crate) row: &'static Row,
     pub(crate) samples: Vec<(&'static str, Vec<Sample>)>,
+    /// What an uncontended `fetch_add` took in the same rounds, in nanoseconds.
+    pub(crate) fetch_add: Vec<f64>,
 }
 
 /// Measures every one of the `known` rows that is planned and prints its table as soon as it is there.
@@ -34,10 +36,13 @@ pub(crate) fn table(known: Vec<&'static Row>, plan: &Plan) -> Outcome {
     }
     let mut journal = Journal::create(plan.json.as_deref())?;
     println!("{}", report::machine());
+    let mut summaries = Vec::new();
     for row in known.into_iter().filter(|row| is_wanted(&plan.rows, row.name)) {
         let measured = measure(row, plan, &mut journal)?;
         println!("{}", report::table(&measured));
+        summaries.push(report::summary_line(&measured));
     }
+    println!("{}\n{}", report::SUMMARY_HEAD, summaries.join("\n"));
     Ok(())
 }
 
@@ -50,7 +55,9 @@ fn measure(row: &'static Row, plan: &Plan, journal: &mut Journal) -> Outcome<Mea
     let wanted = |name| is_wanted(&plan.contenders, name);
     let mut samples: Vec<_> =
         row.contenders.iter().filter(|one| wanted(one.name)).map(|one| (one.name, Vec::new())).collect();
+    let mut fetch_add = Vec::new();
     for round in 0..plan.rounds {
+        fetch_add.extend(in_a_process(&["one", "merge_add", "raw fetch_add", "2000000"], 1)?);
         for (contender, samples) in &mut samples {
             let size = if plan.quick { row.quick } else { row.size };
             let sample = in_a_process(&["one", row.name, contender, &size.to_string()], row.metrics.len())?;
@@ -59,7 +66,7 @@ fn measure(row: &'static Row, plan: &Plan, journal: &mut Journal) -> Outcome<Mea
             samples.push(sample);
         }
     }
-    Ok(Measured { row, samples })
+    Ok(Measured { row, samples, fetch_add })
 }
 
 /// Measures once in a process of its own, which is this program with other arguments and ends in [`print`] with so many

@@ -1,7 +1,7 @@
 //! Tables of what was measured.
 
 use crate::measure::Measured;
-use crate::row::{Goal, Row, Sample};
+use crate::row::{FETCH_ADD, Goal, Row, Sample};
 use crate::statistics::{Summary, summary};
 use std::fmt::Write;
 
@@ -43,37 +43,80 @@ pub(crate) fn table(measured: &Measured) -> String {
     text
 }
 
+/// What stands above the [`summary_line`]s.
+pub(crate) const SUMMARY_HEAD: &str = "| workload | Concourse | goal | others, the best first |\n|---|---|---|---|";
+
+/// A row in one line of a table: the medians of its first metric.
+pub(crate) fn summary_line(measured: &Measured) -> String {
+    let row = measured.row;
+    let (ours, mut others): (Vec<_>, Vec<_>) = measured
+        .samples
+        .iter()
+        .map(|(name, samples)| (*name, of_metric(samples, 0)))
+        .partition(|contender| is_concourse(contender.0));
+    others.sort_by(|one, other| one.1.median.total_cmp(&other.1.median));
+    let one = |(name, of): &(&str, Summary)| format!("{name} {}", figure(of.median));
+    let mine =
+        ours.first().map(|(_, of)| format!("**{}** ({}-{})", figure(of.median), figure(of.least), figure(of.most)));
+    let others: Vec<_> = others.iter().chain(ours.iter().skip(1)).map(one).collect();
+    let goal = match row.goal {
+        Goal::AtMost(_) => format!("{}: {}", goal_here(measured), judgement(measured)),
+        Goal::Times(factor, of) => format!("{factor} x {of}: {}", judgement(measured)),
+    };
+    format!("| {}, {} | {} | {goal} | {} |", row.name, row.metrics[0], mine.unwrap_or_default(), others.join(", "))
+}
+
+fn is_concourse(name: &str) -> bool {
+    name.starts_with("concourse")
+}
+
+/// What the row's goal amounts to in each round, in the row's first metric.
+fn bounds(measured: &Measured) -> Vec<f64> {
+    match measured.row.goal {
+        Goal::AtMost(goal) if measured.row.is_per_operation() => {
+            measured.fetch_add.iter().map(|here| goal * here / FETCH_ADD).collect()
+        }
+        Goal::AtMost(goal) => vec![goal; measured.fetch_add.len()],
+        Goal::Times(factor, of) => {
+            let floor = measured.samples.iter().find(|other| other.0 == of);
+            floor.map_or(Vec::new(), |(_, samples)| samples.iter().map(|sample| factor * sample[0]).collect())
+        }
+    }
+}
+
+/// The middle one of the bounds.
+fn goal_here(measured: &Measured) -> String {
+    let bounds = bounds(measured);
+    if bounds.is_empty() { "unknown".to_owned() } else { figure(summary(bounds).median) }
+}
+
+/// In how many rounds the goal was reached.
+fn judgement(measured: &Measured) -> String {
+    let ours = measured.samples.first().filter(|first| is_concourse(first.0));
+    let ours = ours.map_or(&[][..], |(_, samples)| samples);
+    let reached = ours.iter().zip(bounds(measured)).filter(|(sample, bound)| sample[0] <= *bound).count();
+    format!("{reached} of {}", ours.len())
+}
+
 /// Whether the goal was reached, and how Concourse stands to the best of the others.
 fn verdict(measured: &Measured) -> String {
-    let mut others = measured.samples.iter();
-    let Some((_, ours)) = others.next().filter(|first| first.0 == "concourse") else {
-        return "Concourse did not take part.".to_owned();
-    };
-    let mine = of_metric(ours, 0).median;
+    let here = goal_here(measured);
     let goal = match measured.row.goal {
-        Goal::AtMost(goal) => {
-            format!("Goal: at most {} where the goals were set; here {}.", figure(goal), figure(mine))
+        Goal::AtMost(goal) if measured.row.is_per_operation() => {
+            format!("at most {} where a `fetch_add` takes {FETCH_ADD} ns, which makes {here} here", figure(goal))
         }
-        Goal::Times(factor, of) => match measured.samples.iter().find(|other| other.0 == of) {
-            Some((_, samples)) => {
-                let ratios = summary(ours.iter().zip(samples).map(|(mine, theirs)| mine[0] / theirs[0]));
-                let Summary { least, median, most } = ratios;
-                let verdict = if median <= factor { "reached" } else { "missed" };
-                format!("Goal: at most {factor} x {of}: {verdict}, {median:.2} x ({least:.2}-{most:.2}).")
-            }
-            None => format!("Goal: at most {factor} x {of}, which did not take part."),
-        },
+        Goal::AtMost(goal) => format!("at most {}", figure(goal)),
+        Goal::Times(factor, of) => format!("at most {factor} x {of}, which makes {here} here"),
     };
-    let best = others
-        .filter(|other| !other.0.starts_with("concourse"))
-        .map(|(name, samples)| (of_metric(samples, 0).median, name))
-        .min_by(|one, other| one.0.total_cmp(&other.0))
-        // Nothing is so many times nothing.
-        .filter(|best| best.0 > 0.0);
-    match best {
-        Some((best, name)) => format!("{goal} Against the best of the others, {name}: {:.2} x.", mine / best),
-        None => goal,
+    let mut text = format!("Goal: {goal}; reached in {} rounds.", judgement(measured));
+    let mut medians = measured.samples.iter().map(|(name, samples)| (*name, of_metric(samples, 0).median));
+    let Some((_, mine)) = medians.next().filter(|first| is_concourse(first.0)) else { return text };
+    let best = medians.filter(|other| !is_concourse(other.0)).min_by(|one, other| one.1.total_cmp(&other.1));
+    // Nothing is so many times nothing.
+    if let Some((name, best)) = best.filter(|best| best.1 > 0.0) {
+        let _ = write!(text, " Against the best of the others, {name}: {:.2} x.", mine / best);
     }
+    text
 }
 
 fn of_metric(samples: &[Sample], metric: usize) -> Summary {
