@@ -125,7 +125,7 @@ impl Occupancy {
     }
 }
 
-// AcqRel everywhere: what a keeper leaves, its position above all, is for whoever claims the lane; what a reader did
+// AcqRel everywhere, E6: what a keeper leaves, its position above all, is for whoever claims the lane; what a reader did
 // comes before the barrier that follows, and the other way round; and each exchange finds the control as the last one to
 // unlock it has left it.
 impl Summary {
@@ -207,25 +207,25 @@ impl Summary {
 
     /// Takes the summary of a plain serial lane over. The control is locked.
     pub(super) fn guard_keeping(&self) -> Keeping {
-        // Acquire: as above.
+        // Acquire, E6.
         Keeping::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
     }
 
     /// Takes the summary of a plain concurrent lane over. The control is locked.
     pub(super) fn guard_occupancy(&self) -> Occupancy {
-        // Acquire: as above.
+        // Acquire, E6.
         Occupancy::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
     }
 
     /// Declares a serial lane plain. The control is locked.
     pub(super) fn unguard_keeping(&self, keeping: Keeping) {
-        // Release: as above.
+        // Release, E6.
         self.0.store(keeping.to_word(), Ordering::Release);
     }
 
     /// Declares a concurrent lane plain. The control is locked.
     pub(super) fn unguard_occupancy(&self, occupancy: Occupancy) {
-        // Release: as above.
+        // Release, E6.
         self.0.store(occupancy.to_word(), Ordering::Release);
     }
 }

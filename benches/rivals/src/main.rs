@@ -1,7 +1,7 @@
 //! Runs the same workloads on `concourse` and on its peers, and prints who needs how long.
 //!
-//! A workload is a [`Row`]: a definition, and one function per contender that does the work, checks its own answer and
-//! returns what it measured. Every measurement is a process of its own, and the contenders take turns: round by round,
+//! A workload is a [`Row`](row::Row): a definition, and one function per contender that does the work, checks its own
+//! answer and returns what it measured. Every measurement is a process of its own, and the contenders take turns: round by round,
 //! one process each, so that a busy minute of the machine hits all of them, and no pool of one runs beside another's.
 //!
 //! ```text

@@ -69,7 +69,7 @@ fn measure(row: &'static Row, plan: &Plan, journal: &mut Journal) -> Outcome<Mea
     Ok(Measured { row, samples, fetch_add })
 }
 
-/// Measures once in a process of its own, which is this program with other arguments and ends in [`print`] with so many
+/// Measures once in a process of its own, which is this program with other arguments and ends in [`print()`] with so many
 /// figures.
 pub(crate) fn in_a_process(arguments: &[&str], figures: usize) -> Outcome<Sample> {
     let output = Command::new(std::env::current_exe()?).args(arguments).stderr(Stdio::inherit()).output()?;

@@ -1,9 +1,10 @@
 //! How long a closure waits for its start while other work keeps every thread busy.
 //!
 //! Two threads have a backlog of background jobs that does not end, each of which spins for 50 us, and one thread submits a
-//! closure every 200 us, give or take 100: at one pace the closures would fall into step with the jobs. What is measured is the time from that submission to the closure's start. A pool without classes
-//! lets it wait for the whole backlog; one that takes urgent work first lets it wait for the next thread that becomes
-//! free, for half a job or less if the kernel keeps both running; a thread of its own waits for the kernel only.
+//! closure every 200 us, give or take 100: at one pace the closures would fall into step with the jobs. What is measured is
+//! the time from that submission to the closure's start. A pool without classes lets it wait for the whole backlog; one
+//! that takes urgent work first lets it wait for the next thread that becomes free, for half a job or less if the kernel
+//! keeps both running; a thread of its own waits for the kernel only.
 
 use crate::measure::{self, Outcome, Plan};
 use crate::peers::{Closure, CrossbeamThread, CrossbeamThreads, Pool, Rayon, Serial, Strand, Tokio, runtime};
