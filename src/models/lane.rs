@@ -570,3 +570,29 @@ fn a_cancellation_and_a_sync_meet_a_lane_on_its_way_to_a_worker() {
         fixture.finish(4 - cancelled as u32);
     });
 }
+
+#[test]
+fn a_barrier_behind_two_readers_in_place_is_left_to_the_last_of_them() {
+    explore(3, || {
+        let fixture = Fixture::concurrent();
+        let other = fixture.thread(|fixture| fixture.queue().exec_sync(|| fixture.read()));
+        fixture.queue().exec_sync(|| {
+            fixture.queue().barrier_async(fixture.writer(10));
+            fixture.read();
+        });
+        other.join().unwrap();
+        fixture.finish(3);
+    });
+}
+
+#[test]
+fn a_sync_claims_what_a_worker_has_given_away_at_the_end_of_its_budget() {
+    explore(3, || {
+        let fixture = Fixture::serial();
+        (10..13).for_each(|name| fixture.queue().exec_async(fixture.writer(name)));
+        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        fixture.queue().exec_sync(|| fixture.write(13));
+        worker.join().unwrap();
+        fixture.finish(4);
+    });
+}
