@@ -7,6 +7,8 @@ use concourse::Shutdown;
 use std::fs;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -102,4 +104,24 @@ fn a_concurrent_queue_that_is_resumed_after_a_drain_runs_its_jobs_in_order_witho
     drop(guard);
     queue.barrier_sync(|| ());
     assert!(seen.lock().unwrap().iter().copied().eq(0..200_000));
+}
+
+#[test]
+fn a_concurrent_queue_below_a_target_that_is_resumed_after_a_drain_runs_all_its_jobs() {
+    // More than one turn of a drain.
+    const JOBS: usize = 200;
+    for width in [1, 2] {
+        let runtime = Runtime::builder().threads(1).build().unwrap();
+        let target = runtime.serial("target");
+        let queue = runtime.queue("below").concurrent().width(width).target(&target).build().unwrap();
+        let guard = queue.suspend_guard().unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        for _ in 0..JOBS {
+            let ran = Arc::clone(&ran);
+            queue.exec_async(move || _ = ran.fetch_add(1, SeqCst));
+        }
+        assert_eq!(runtime.shutdown(Shutdown::Drain).suspended, ["below"]);
+        drop(guard);
+        queue.barrier_sync(|| assert_eq!(ran.load(SeqCst), JOBS));
+    }
 }

@@ -1,8 +1,8 @@
 //! The concurrent lane: a monitor over the same job list.
 //!
 //! Jobs start in order and overlap, up to the width; a barrier runs alone. Who starts and who finishes is decided under
-//! the control's lock; jobs run without it. The list's holder is whoever has the lock, so `IDLE` only tells a pusher
-//! whether it must knock.
+//! the control's lock, or by an exchange on the summary while nothing stands in line; jobs run without it. The list's
+//! holder is whoever has the lock, so `IDLE` only tells a pusher whether it must knock.
 
 use super::control::Control;
 use super::control::Locked;
@@ -41,7 +41,7 @@ pub(super) enum Settled {
     Startable(Kind),
     /// Nothing may start until something finishes, resumes or is pushed.
     Quiet,
-    /// A pusher is about to write the job at the front, and will not knock: look again soon.
+    /// A pusher is about to write the job at the front, and may not knock: look again soon.
     Unwritten,
 }
 
@@ -273,7 +273,7 @@ impl Lane {
             };
             drop(control);
             aftermath.follow(self);
-            left -= 1;
+            left = left.saturating_sub(1); // Beyond the budget, where nobody else would go on.
             finished = Some(self.run_one(job));
         }
     }

@@ -2,11 +2,11 @@
 
 use super::lane::Kind;
 use super::lane::Lane;
-use super::state::Keeping;
 use super::state::Occupancy;
 use super::waiter::WaiterPointer;
 use crate::engine::Loss;
 use crate::sync::MutexGuard;
+use crate::sync::planted;
 use std::collections::VecDeque;
 use std::mem;
 use std::num::NonZeroUsize;
@@ -121,14 +121,13 @@ impl Control {
         !self.never_plain && self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty()
     }
 
-    /// The summary of a serial lane, if it is plain.
-    fn keeping(&self) -> Option<Keeping> {
-        let is_scheduled = match self.keeper {
-            Keeper::Thread => false,
-            Keeper::Scheduled => true,
-            Keeper::Due(_) | Keeper::Parked => return None,
-        };
-        self.is_quiet().then_some(Keeping { is_scheduled, has_token: self.tokens > 0 })
+    /// Whether a serial lane is scheduled, if it is plain: with a token on its way, or without either.
+    fn keeping(&self) -> Option<bool> {
+        match (self.keeper, self.tokens) {
+            (Keeper::Thread, 0) => self.is_quiet().then_some(false),
+            (Keeper::Scheduled, 1) => self.is_quiet().then_some(true),
+            _ => None,
+        }
     }
 
     /// The summary of a concurrent lane whose list is idle, if it is plain.
@@ -153,9 +152,9 @@ impl<'a> Locked<'a> {
                 control.running = running;
                 control.exclusive = exclusive;
             } else {
-                let Keeping { is_scheduled, has_token } = lane.summary().guard_keeping();
+                let is_scheduled = lane.summary().guard_keeping();
                 control.keeper = if is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
-                control.tokens = usize::from(has_token);
+                control.tokens = usize::from(is_scheduled);
             }
         }
         Self { control, lane }
@@ -182,13 +181,13 @@ impl Locked<'_> {
     pub(super) fn unlock_plain(mut self) {
         let summary = self.lane.summary();
         if !self.lane.is_concurrent() {
-            if let Some(keeping) = self.keeping() {
+            if let Some(is_scheduled) = self.keeping() {
                 self.is_plain = true;
-                summary.unguard_keeping(keeping);
+                summary.unguard_keeping(is_scheduled);
             }
         // What stands in line may wait for a reader to leave. Whoever pushes after this look takes the lock.
         } else if let Some(occupancy) = self.occupancy()
-            && self.lane.is_idle()
+            && (self.lane.is_idle() || planted!("plain_beside_a_line"))
         {
             self.is_plain = true;
             summary.unguard_occupancy(occupancy);

@@ -1,7 +1,8 @@
 //! The lane: what a queue handle points at.
 //!
-//! A lane is a job list, the drain's position in it, a gate, and a control. Push, a drain step and sync in place touch
-//! the list and the gate only. Everything else is a plain state machine, the [`Control`], under one lock.
+//! A lane is a job list, the drain's position in it, a gate, a summary, and a control. Push, a drain step and sync in place
+//! touch the list and the gate only. Everything else is a plain state machine, the [`Control`], under one lock; what of it
+//! happens often is one exchange on the summary while the lane is plain.
 //!
 //! While the list is not idle, exactly one *keeper* is responsible for it: a thread, which then has a [`Holder`], a
 //! token, which has been sent to the pool or into the target's line, a waiter on its way, or nobody at all, because the
@@ -449,10 +450,10 @@ impl<'a> Holder<'a> {
         control.keeper = Keeper::Parked;
     }
 
-    /// Leaves a plain lane to a token. True if one must be sent; gives the hold back if the lane is not plain.
+    /// Leaves a plain lane to a token, which must be sent; gives the hold back if the lane is not plain.
     #[inline]
-    pub(super) fn try_schedule(self) -> Result<bool, Self> {
-        self.0.summary().try_schedule().ok_or(self)
+    pub(super) fn try_schedule(self) -> Result<(), Self> {
+        if self.0.summary().try_schedule() { Ok(()) } else { Err(self) }
     }
 
     /// Leaves the lane to a token. True if one must be sent.

@@ -82,8 +82,7 @@ impl Lane {
     pub(super) fn give(&self, hold: Holder<'_>, route: Route) {
         yield_point();
         match hold.try_schedule() {
-            Ok(true) => self.submit_token(route),
-            Ok(false) => {} // The token of an earlier time is still on its way.
+            Ok(()) => self.submit_token(route),
             Err(hold) => self.give_with_care(hold, route),
         }
     }
@@ -111,7 +110,7 @@ impl Lane {
             return;
         }
         if !hold.schedule(&mut control) {
-            return control.unlock_plain(); // As in `give`.
+            return control.unlock_plain(); // The token of an earlier time is still on its way.
         }
         control.tokens = 1;
         control.unlock_plain();

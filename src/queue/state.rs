@@ -66,34 +66,27 @@ impl Gate {
 /// is suspended, cancelled or held back. Then each of the small changes below is one exchange instead of a locked section.
 ///
 /// ```text
-/// a serial lane        31                 3      2          1          0
-///                      [ 0                 ][TOKEN][SCHEDULED][GUARDED]
-/// a concurrent lane    31                 2          1          0
-///                      [ RUNNING           ][EXCLUSIVE][GUARDED]
+/// a serial lane        31                            2          1          0
+///                      [ 0                            ][SCHEDULED][GUARDED]
+/// a concurrent lane    31                            2          1          0
+///                      [ RUNNING                      ][EXCLUSIVE][GUARDED]
 /// ```
 ///
 /// * `GUARDED`: the lane is not plain. The control alone knows, and the rest of the word means nothing.
-/// * `SCHEDULED`: whoever redeems the token, or claims the lane before, keeps it. Else a thread does, or the lane is idle.
-/// * `TOKEN`: a token is on its way; without `SCHEDULED` it is a stale one.
+/// * `SCHEDULED`: a token is on its way; whoever redeems it, or claims the lane before, keeps the lane. Else a thread does,
+///   or the lane is idle, and no token is left of an earlier time.
 /// * `RUNNING`: how many readers run; `EXCLUSIVE`: a barrier does. Not both.
 ///
-/// Whoever locks the control sets `GUARDED` and takes the rest over. Somebody who unlocks it later on a plain lane writes it
-/// back. So an exchange that finds `GUARDED` clear is a locked section of its own, before or after every other.
+/// Whoever locks the control of a plain lane sets `GUARDED` and takes the rest over. Somebody who unlocks it later, and finds
+/// it plain again, writes it back. So an exchange that finds `GUARDED` clear is a locked section of its own, before or after
+/// every other.
 #[derive(Debug)]
 pub(super) struct Summary(AtomicU32);
 
 const GUARDED: u32 = 1;
 const SCHEDULED: u32 = 2;
-const TOKEN: u32 = 4;
 const EXCLUSIVE: u32 = 2;
 const RUNNING: u32 = 4;
-
-/// The summary of a plain serial lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Keeping {
-    pub(super) is_scheduled: bool,
-    pub(super) has_token: bool,
-}
 
 /// The summary of a plain concurrent lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,18 +95,8 @@ pub(super) struct Occupancy {
     pub(super) exclusive: bool,
 }
 
-impl Keeping {
-    fn from_word(word: u32) -> Self {
-        Self { is_scheduled: word & SCHEDULED != 0, has_token: word & TOKEN != 0 }
-    }
-
-    fn to_word(self) -> u32 {
-        (SCHEDULED * u32::from(self.is_scheduled)) | (TOKEN * u32::from(self.has_token))
-    }
-}
-
 impl Occupancy {
-    /// The most readers that the word has room for, with some to spare for those who find out that there is none.
+    /// The most readers that the word is given to count. As many again have room: each is a thread that waits for its own.
     pub(super) const MOST: usize = (u32::MAX / RUNNING / 2) as usize;
 
     fn from_word(word: u32) -> Self {
@@ -148,25 +131,21 @@ impl Summary {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
     }
 
-    /// Leaves a plain serial lane to a token: true if one must be sent, `None` if the lane is not plain. Called by its
-    /// keeper.
+    /// Leaves a plain serial lane to a token, which the caller, who keeps the lane, sends. False if the lane is not plain.
     #[inline]
-    pub(super) fn try_schedule(&self) -> Option<bool> {
+    #[must_use]
+    pub(super) fn try_schedule(&self) -> bool {
         if planted!("summary_ignores_the_guard") {
-            return Some(self.0.fetch_or(SCHEDULED | TOKEN, Ordering::AcqRel) & TOKEN == 0);
+            return self.0.fetch_or(SCHEDULED, Ordering::AcqRel) & SCHEDULED == 0;
         }
-        match self.exchange(0, SCHEDULED | TOKEN) {
-            Ok(_) => Some(true),
-            Err(TOKEN) => self.exchange(TOKEN, SCHEDULED | TOKEN).is_ok().then_some(false),
-            Err(_) => None,
-        }
+        self.exchange(0, SCHEDULED).is_ok()
     }
 
     /// Redeems the token of a plain serial lane that is scheduled: the caller keeps it then.
     #[inline]
     #[must_use]
     pub(super) fn try_redeem(&self) -> bool {
-        self.exchange(SCHEDULED | TOKEN, 0).is_ok()
+        self.exchange(SCHEDULED, 0).is_ok()
     }
 
     /// Counts a reader in, or a barrier, on a plain concurrent lane. False if it may not start now, `None` if the lane is
@@ -205,10 +184,11 @@ impl Summary {
         false
     }
 
-    /// Takes the summary of a plain serial lane over. The control is locked.
-    pub(super) fn guard_keeping(&self) -> Keeping {
+    /// Takes the summary of a plain serial lane over: true if it is scheduled. The control is locked.
+    pub(super) fn guard_keeping(&self) -> bool {
         // Acquire, E6.
-        Keeping::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
+        let acquire = if planted!("guard_relaxed") { Ordering::Relaxed } else { Ordering::Acquire };
+        self.0.fetch_or(GUARDED, acquire) & SCHEDULED != 0
     }
 
     /// Takes the summary of a plain concurrent lane over. The control is locked.
@@ -217,10 +197,10 @@ impl Summary {
         Occupancy::from_word(self.0.fetch_or(GUARDED, Ordering::Acquire))
     }
 
-    /// Declares a serial lane plain. The control is locked.
-    pub(super) fn unguard_keeping(&self, keeping: Keeping) {
+    /// Declares a serial lane plain, scheduled or not. The control is locked.
+    pub(super) fn unguard_keeping(&self, is_scheduled: bool) {
         // Release, E6.
-        self.0.store(keeping.to_word(), Ordering::Release);
+        self.0.store(SCHEDULED * u32::from(is_scheduled), Ordering::Release);
     }
 
     /// Declares a concurrent lane plain. The control is locked.
@@ -345,7 +325,6 @@ mod tests {
     use super::Flag;
     use super::Gate;
     use super::Handles;
-    use super::Keeping;
     use super::Occupancy;
     use super::Summary;
     use super::Told;
@@ -370,31 +349,28 @@ mod tests {
 
     #[test]
     fn the_keeper_of_a_plain_lane_changes_without_the_lock_and_no_other() {
-        for (is_scheduled, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
-            let keeping = Keeping { is_scheduled, has_token };
+        for is_scheduled in [false, true] {
             let summary = || {
                 let summary = Summary::new(true);
-                assert_eq!(summary.guard_keeping(), Keeping { is_scheduled: false, has_token: false });
-                summary.unguard_keeping(keeping);
+                assert!(!summary.guard_keeping());
+                summary.unguard_keeping(is_scheduled);
                 summary
             };
 
             let scheduled = summary();
-            assert_eq!(scheduled.try_schedule(), (!is_scheduled).then_some(!has_token), "{keeping:?}");
-            if !is_scheduled {
-                assert_eq!(scheduled.guard_keeping(), Keeping { is_scheduled: true, has_token: true });
-            }
+            assert_eq!(scheduled.try_schedule(), !is_scheduled);
+            assert!(scheduled.guard_keeping());
 
             let redeemed = summary();
-            assert_eq!(redeemed.try_redeem(), is_scheduled && has_token);
-            if is_scheduled && has_token {
-                assert_eq!(redeemed.guard_keeping(), Keeping { is_scheduled: false, has_token: false });
-            }
+            assert_eq!(redeemed.try_redeem(), is_scheduled);
+            assert!(!redeemed.guard_keeping());
 
             let guarded = summary();
-            assert_eq!(guarded.guard_keeping(), keeping);
-            assert_eq!((guarded.try_schedule(), guarded.try_redeem()), (None, false));
+            assert_eq!(guarded.guard_keeping(), is_scheduled);
+            assert!(!guarded.try_schedule() && !guarded.try_redeem());
         }
+        let born_with_a_width = Summary::new(false);
+        assert_eq!((born_with_a_width.try_enter(false), born_with_a_width.try_enter(true)), (None, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A list of jobs in recycled blocks: any thread pushes, the one *holder* consumes.
 //!
-//! A push is one read-modify-write on the tail word, a job written into its slot, and the edge test. Nothing is
+//! A push is one read-modify-write on the tail word, which claims a slot and takes the edge of an idle list, and a job
+//! written into its slot; if the word moved meanwhile, the edge is a second one, after the job. Nothing is
 //! allocated as long as blocks come back as fast as they are used up: a consumed block goes to a [`BlockCache`], which
 //! all lists of a runtime share.
 //!
@@ -11,8 +12,9 @@
 //! * *The consumer goes idle while a pusher claims.* Both are read-modify-writes of the tail word. If the claim is
 //!   first, the index has moved and going idle fails. If going idle is first, the claim reads `IDLE` and its pusher
 //!   takes the edge.
-//! * *Two pushers read `IDLE`.* Both write their slots, then both take the edge with one `fetch_and`; one wins. The
-//!   winner may find the loser's slot unwritten and waits for it.
+//! * *Two pushers read `IDLE`.* One of them may claim its slot and take the edge at once; the other then finds the word
+//!   moved, claims, and owes nothing. Or both claim and write their slots, then both take the edge with one `fetch_and`; one
+//!   wins. The holder may find a slot unwritten, its own included if another thread consumes for it, and waits for it.
 //! * *A thread takes the idle list in place while a pusher stands between its claim and its edge.* The position that
 //!   the lock read is then ahead of the holder's front: the holder is responsible for that job, and the pusher's edge
 //!   test finds `IDLE` clear and owes nothing. Without the comparison the job would be stranded.
