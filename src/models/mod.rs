@@ -16,6 +16,7 @@ mod loan;
 mod main_queue;
 mod meetings;
 mod parking;
+mod plain;
 mod pool;
 #[cfg(concourse_shuttle)]
 mod program;
