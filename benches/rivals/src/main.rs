@@ -25,6 +25,7 @@ mod tail;
 mod tally;
 
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,8 +63,8 @@ struct TableArguments {
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
     /// How often each contender is measured.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value = "5")]
+    rounds: NonZeroUsize,
     /// One small round, for a check that everything runs.
     #[arg(long)]
     quick: bool,
@@ -89,7 +90,7 @@ fn main() -> ExitCode {
             let plan = measure::Plan {
                 rows: table.rows,
                 contenders: table.contenders,
-                rounds: if table.quick { 1 } else { table.rounds },
+                rounds: if table.quick { 1 } else { table.rounds.get() },
                 quick: table.quick,
                 json: table.json,
             };

@@ -34,6 +34,10 @@ pub(crate) fn table(known: Vec<&'static Row>, plan: &Plan) -> Outcome {
     if let Some(unknown) = plan.rows.iter().find(|name| !known.iter().any(|row| row.name == name.as_str())) {
         return Err(format!("there is no row {unknown}; `list` names them").into());
     }
+    let takes_part = |name: &str| known.iter().any(|row| row.contenders.iter().any(|one| one.name == name));
+    if let Some(unknown) = plan.contenders.iter().find(|name| !takes_part(name)) {
+        return Err(format!("there is no contender {unknown}; `list` names them").into());
+    }
     let mut journal = Journal::create(plan.json.as_deref())?;
     println!("{}", report::machine());
     let mut summaries = Vec::new();
