@@ -347,6 +347,11 @@ pub(crate) trait Executor: Send + Sync {
 
     /// True if the calling worker has nothing else at hand, or the executor has ended, so that a drain may go on in place.
     fn is_quiet(&self) -> bool;
+
+    /// True if something more urgent than `qos` may wait for a thread, so that a drain makes way before its next job.
+    fn is_outranked(&self, _qos: Qos) -> bool {
+        false
+    }
 }
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]

@@ -54,6 +54,38 @@ fn serial_queues_run_in_the_order_of_their_classes() {
 }
 
 #[test]
+fn a_queue_makes_way_between_two_jobs_for_something_more_urgent() {
+    let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
+    let urgent = runtime.queue("urgent").qos(Qos::UserInteractive).build().unwrap();
+    let low = |label| runtime.queue(label).qos(Qos::Utility);
+    let root = low("target").build().unwrap();
+    let queues = [
+        low("serial").build().unwrap(),
+        low("concurrent").concurrent().build().unwrap(),
+        low("serial below").target(&root).build().unwrap(),
+        low("concurrent below").concurrent().target(&root).build().unwrap(),
+    ];
+    for queue in queues {
+        let (log, group, gate) = (Log::default(), Group::new(), Event::new());
+        for place in 0..20 {
+            let (log, members, urgent, gate) = (Arc::clone(&log), group.clone(), urgent.clone(), gate.clone());
+            group.exec_async(&queue, move || {
+                gate.wait();
+                log.lock().unwrap().push(Some(place));
+                if place == 3 {
+                    members.exec_async(&urgent, move || log.lock().unwrap().push(None));
+                }
+            });
+        }
+        gate.set();
+        wait(&group);
+        let mut expected: Vec<_> = (0..20).map(Some).collect();
+        expected.insert(4, None);
+        assert_eq!(*log.lock().unwrap(), expected, "{}", queue.label());
+    }
+}
+
+#[test]
 fn jobs_that_a_job_submits_are_ordered_by_their_classes() {
     let runtime = Runtime::builder().threads(1).max_threads(1).build().unwrap();
     for own in CLASSES {

@@ -239,6 +239,10 @@ impl Executor for Pool {
             None => self.crew.roster.state.read().is_stopped(),
         })
     }
+
+    fn is_outranked(&self, qos: Qos) -> bool {
+        self.crew.backlog.demand.read().reach_above(qos as usize)
+    }
 }
 
 impl Drop for Pool {

@@ -366,7 +366,7 @@ impl Worker {
 
     /// True if this worker's next look would find nothing at hand.
     pub(crate) fn is_idle(&self) -> bool {
-        self.deque.is_empty() && self.crew.backlog.seems_empty()
+        self.deque.is_empty() && !self.is_urgent_demanded() && self.crew.backlog.seems_empty()
     }
 
     /// The running job is about to wait.

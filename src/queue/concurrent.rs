@@ -273,8 +273,9 @@ impl Lane {
             };
             drop(control);
             aftermath.follow(self);
-            left = left.saturating_sub(1); // Beyond the budget, where nobody else would go on.
             finished = Some(self.run_one(job));
+            // Nothing is left beyond the budget, where nobody else would go on, or when something more urgent waits.
+            left = if self.is_outranked() { 0 } else { left.saturating_sub(1) };
         }
     }
 

@@ -42,7 +42,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
-    /// The budget is used up, or a target is suspended, and there is more.
+    /// There is more, and the budget is used up, a target is suspended, or something more urgent waits.
     More(Holder<'a>),
     /// The caller's own place in line has come.
     Mine(Holder<'a>),
@@ -237,6 +237,10 @@ impl Lane {
             match shape.kind {
                 Kind::Job | Kind::Barrier | Kind::Token => {
                     if left.get() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
+                        return Stop::More;
+                    }
+                    // A turn is one job at least. Whoever has come for its own place goes on to it.
+                    if me.is_none() && running.get().is_some() && self.is_outranked() {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);

@@ -100,6 +100,17 @@ impl Lane {
         self.target().is_some()
     }
 
+    /// True if something more urgent may wait for the thread that runs the lane's jobs. Below a target that is the thread
+    /// of the target's drain.
+    #[inline]
+    pub(super) fn is_outranked(&self) -> bool {
+        match self.home() {
+            None => self.engine.executor().is_outranked(self.qos()),
+            Some(Home::Target(target)) => target.is_outranked(),
+            Some(Home::MainThread(_)) => false,
+        }
+    }
+
     /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
     /// the target's barriers, stand in the target's line.
     pub(super) fn is_quiet(&self) -> bool {
