@@ -26,6 +26,10 @@ macro_rules! errors {
     )*};
 }
 
+mod event_loop;
+
+pub use event_loop::{EventLoopError, WatchError};
+
 errors! {
     /// Why a queue was not built.
     BuildError {

@@ -71,17 +71,29 @@ fn plain_values_are_shared_between_threads() {
     shared::<PanicReport<'static>>();
     shared::<LossReport<'static>>();
     shared::<BuildError>();
+    shared::<EventLoopError>();
     shared::<GroupError>();
     shared::<MainQueueError>();
     shared::<RuntimeError>();
     shared::<SuspendError>();
     shared::<TimerError>();
     shared::<WaitError>();
+    shared::<WatchError>();
     shared::<WorkItemError>();
     shared::<Outcome>();
     shared::<Cancellation>();
     shared::<SubmitError<fn()>>();
     shared::<SyncError<fn()>>();
+}
+
+#[cfg(feature = "io")]
+#[test]
+fn sources_of_descriptors_are_shared_between_threads() {
+    shared::<source::Input>();
+    shared::<source::Output>();
+    shared::<Source<source::Readable<std::net::TcpStream>>>();
+    shared::<source::Handle<source::Writable<std::net::TcpStream>>>();
+    shown::<(source::Readable<std::fs::File>, source::Writable<std::fs::File>)>();
 }
 
 #[cfg(feature = "sim")]
@@ -137,12 +149,14 @@ fn everything_can_be_shown() {
 fn errors_are_errors() {
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<BuildError>();
+    error::<EventLoopError>();
     error::<GroupError>();
     error::<RuntimeError>();
     error::<SuspendError>();
     error::<TimerError>();
     error::<MainQueueError>();
     error::<WaitError>();
+    error::<WatchError>();
     error::<WorkItemError>();
     error::<SubmitError<fn()>>();
     error::<SyncError<fn()>>();

@@ -11,6 +11,8 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::readable` | bytes and connections | about how many bytes there are |
+//! | `Source::writable` | room | about how many bytes fit |
 //!
 //! # Life
 //!
@@ -29,6 +31,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "io")]
+mod fd;
 mod merge;
 pub(crate) mod state;
 mod timer;
@@ -42,6 +46,8 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "io")]
+pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
