@@ -185,8 +185,10 @@ impl Registration {
         let known = lines.get(&signal);
         let previous = match known {
             Some(line) if current.is_same(&line.shared) => line.previous,
-            Some(_) if current.is_handler() => return Err(SignalError::Replaced { signal }),
-            // Whoever has set it to this by hand, or this source's last observer, finds it so again.
+            Some(line) if current.is_handler() && !current.is_same(&line.previous) => {
+                return Err(SignalError::Replaced { signal });
+            }
+            // What the last observer has put back, or somebody has set since.
             _ => current,
         };
         let action = move |details: &siginfo_t| observer.observe(signal, &previous, details);

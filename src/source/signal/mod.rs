@@ -132,7 +132,7 @@ impl Source {
     ///
     /// What the kernel merges before is not seen by anybody: an ordinary signal that is sent again before it has arrived
     /// is one signal. [Real-time signals](Signal::realtime) are queued, so that as many arrive as were sent, as long as
-    /// the sender was not told that the queue is full.
+    /// the kernel's queue has room: `sigqueue` tells its caller that it has none, `kill` does not.
     ///
     /// The count is exact where libdispatch's on Linux is always 1, and libdispatch leaves the signal dead afterwards.
     /// A program that comes from there and ignores the signal first, as it must on Apple's platforms, may go on to do so.
