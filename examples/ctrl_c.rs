@@ -1,6 +1,4 @@
 //! A service that ends in order on Ctrl-C or `kill`, and at once on a second one. `kill -HUP` has it tell how far it is.
-//!
-//! It works on a few jobs and then waits to be told to end; without a terminal as its input, it tells itself.
 
 use concourse::Dispatch;
 use concourse::Event;
@@ -10,7 +8,6 @@ use concourse::Signal;
 use concourse::Source;
 use concourse::graceful_shutdown;
 use std::error::Error;
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
