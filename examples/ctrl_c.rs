@@ -1,6 +1,5 @@
 //! A service that ends in order on Ctrl-C or `kill`, and at once on a second one. `kill -HUP` has it tell how far it is.
 
-use concourse::Dispatch;
 use concourse::Event;
 use concourse::Runtime;
 use concourse::Shutdown;
@@ -27,8 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let done = Arc::new(AtomicU64::new(0));
     let progress = Arc::clone(&done);
     let reports = Source::signal(&control, Signal::HUP).on_event(move |arrivals| {
-        let sender = arrivals.sender.map_or_else(|| "the kernel".to_owned(), |sender| format!("process {}", sender.pid));
-        println!("{} x {} by {sender}: {} jobs done", arrivals.signal, arrivals.count, progress.load(Ordering::Relaxed));
+        let sender = arrivals.sender.map_or("the kernel".to_owned(), |sender| format!("process {}", sender.pid));
+        print!("{} x {} by {sender}: ", arrivals.signal, arrivals.count);
+        println!("{} of 20 jobs done", progress.load(Ordering::Relaxed));
     });
     let reports = reports.activate()?;
 

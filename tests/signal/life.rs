@@ -53,7 +53,9 @@ impl Storm {
 impl Drop for Storm {
     fn drop(&mut self) {
         self.stop.store(true, SeqCst);
-        self.thread.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
     }
 }
 

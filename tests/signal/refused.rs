@@ -103,6 +103,6 @@ fn a_simulation_has_no_signals() {
         (Source::signal(&queue, Signal::TERM).activate().map(drop), graceful)
     });
     let unsupported = |signal| Err(SignalError::Unsupported { signal });
-    assert_eq!(refused, (unsupported(Signal::TERM), unsupported(Signal::INT)));
+    assert_eq!(refused.unwrap(), (unsupported(Signal::TERM), unsupported(Signal::INT)));
     assert_eq!(disposition(Signal::TERM), libc::SIG_DFL);
 }
