@@ -26,7 +26,11 @@ extern "C" fn __lsan_is_turned_off() -> libc::c_int {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    [arrivals::SCENARIOS, disposition::SCENARIOS, graceful::SCENARIOS, life::SCENARIOS, refused::SCENARIOS].concat()
+    let all = [arrivals::SCENARIOS, disposition::SCENARIOS, graceful::SCENARIOS, life::SCENARIOS, refused::SCENARIOS];
+    // ThreadSanitizer holds a signal back until its thread makes a call that it intercepts, merges what comes meanwhile, and
+    // opens descriptors of its own. It sees the races of a storm, and the other scenarios see only what it does.
+    let makes_sense = |(name, ..): &Scenario| !cfg!(concourse_tsan) || name.ends_with("_storm");
+    all.concat().into_iter().filter(makes_sense).collect()
 }
 
 fn main() -> ExitCode {

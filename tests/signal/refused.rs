@@ -31,10 +31,11 @@ fn refused(signal: Signal) -> SignalError {
     let (runtime, captured) = (runtime(), Arc::new(()));
     let (event, queue) = (Arc::clone(&captured), runtime.serial("main"));
     let builder = Source::signal(&queue, signal).on_event(move |_| panic!("{event:?}: it was refused"));
-    let handle = builder.handle();
+    let (handle, before) = (builder.handle(), open_descriptors());
     let error = builder.activate().unwrap_err();
     assert_eq!(Arc::strong_count(&captured), 1);
     assert!(handle.has_ended());
+    assert_eq!(open_descriptors(), before, "not even the event loop was started");
     finish(&runtime);
     error
 }

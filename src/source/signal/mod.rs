@@ -24,6 +24,7 @@ use bell::Bell;
 use bell::Listening;
 use handler::Observer;
 use handler::Registration;
+use handler::check;
 use state::First;
 use state::Tally;
 use std::fmt;
@@ -74,6 +75,7 @@ impl Signals {
         if is_child() {
             return Err(SignalError::Forked { signal });
         }
+        check(signal)?;
         let Some(bell) = Bell::of(delivery.engine(), signal)? else { return Ok(false) };
         let (tally, eventfd) = (Arc::clone(&self.tally), bell.eventfd());
         // It listens before anybody can ring for it.
