@@ -13,6 +13,7 @@
 //! | [`Source::timer`] | the times that come | how many they are |
 //! | `Source::readable` | bytes and connections | about how many bytes there are |
 //! | `Source::writable` | room | about how many bytes fit |
+//! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
 //!
 //! # Life
 //!
@@ -34,6 +35,8 @@ pub(crate) mod delivery;
 #[cfg(feature = "io")]
 mod fd;
 mod merge;
+#[cfg(feature = "signal")]
+pub(crate) mod signal;
 pub(crate) mod state;
 mod timer;
 
@@ -52,6 +55,16 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+#[cfg(feature = "signal")]
+pub use signal::Arrivals;
+#[cfg(feature = "signal")]
+pub use signal::GracefulShutdown;
+#[cfg(feature = "signal")]
+pub use signal::SignalSender;
+#[cfg(feature = "signal")]
+pub use signal::Signals;
+#[cfg(feature = "signal")]
+pub use signal::graceful_shutdown;
 pub use timer::Schedule;
 pub use timer::Timer;
 
