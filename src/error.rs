@@ -27,8 +27,12 @@ macro_rules! errors {
 }
 
 mod event_loop;
+#[cfg(feature = "process")]
+mod process;
 
 pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "process")]
+pub use process::{ProcessError, RefusedChild};
 
 errors! {
     /// Why a queue was not built.

@@ -79,6 +79,8 @@ pub use error::{
     BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
     SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
+#[cfg(feature = "process")]
+pub use error::{ProcessError, RefusedChild};
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;

@@ -11,6 +11,8 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::process`, with the feature `process` | the end of a process | how it has ended |
+//! | `Source::child`, with the feature `process` | the end of a child, which it reaps | how it has ended |
 //!
 //! # Life
 //!
@@ -30,6 +32,8 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
+#[cfg(feature = "process")]
+mod process;
 pub(crate) mod state;
 mod timer;
 
@@ -46,6 +50,8 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+#[cfg(feature = "process")]
+pub use process::{ChildProcess, CpuTimes, Exit, Process, ProcessEvents};
 pub use timer::Schedule;
 pub use timer::Timer;
 
