@@ -46,7 +46,8 @@ pub struct CpuTimes {
 impl Exit {
     /// Looks at a process whose descriptor is ready, and leaves it to be waited for. `None` if a wait would not find it yet.
     pub(super) fn look(pid: u32, pidfd: BorrowedFd<'_>) -> Option<Self> {
-        let look = || waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+        let look =
+            || waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
         let status = match look() {
             Ok(Some(status)) => exit_status(&status),
             Ok(None) => return None,

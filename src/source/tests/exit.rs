@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// A line with this name and these four times, in ticks.
 fn line(name: &[u8], times: &str) -> Vec<u8> {
-    let fields = format!(") Z 22808 22808 9279 0 -1 4194304 101 102 103 104 {times} 20 0 1 0 3458140 0 0 184467440737\n");
+    let fields =
+        format!(") Z 22808 22808 9279 0 -1 4194304 101 102 103 104 {times} 20 0 1 0 3458140 0 0 184467440737\n");
     [b"22816 (", name, fields.as_bytes()].concat()
 }
 
@@ -22,8 +23,7 @@ fn times_are_those_of_the_process_and_of_the_descendants_it_waited_for() {
 
 #[test]
 fn a_programs_name_may_look_like_anything() {
-    let names: [&[u8]; 7] =
-        [b"", b" ", b"a b c", b"(", b")", b") Z 1 1 1 1 1 1 1 1 1 1 9 9 9 9 (", b"\xff\n) \xf0("];
+    let names: [&[u8]; 7] = [b"", b" ", b"a b c", b"(", b")", b") Z 1 1 1 1 1 1 1 1 1 1 9 9 9 9 (", b"\xff\n) \xf0("];
     for name in names {
         assert_eq!(parse(name, "1 2 3 4"), Some((40, 60)), "{name:?}");
     }
