@@ -11,6 +11,7 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::memory_pressure`, with the feature `io` | changes of the level | the level |
 //! | `Source::process`, with the feature `process` | the end of a process | how it has ended |
 //! | `Source::child`, with the feature `process` | the end of a child, which it reaps | how it has ended |
 //!
@@ -31,6 +32,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "io")]
+mod memory_pressure;
 mod merge;
 #[cfg(feature = "process")]
 mod process;
@@ -46,6 +49,8 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "io")]
+pub use memory_pressure::{MemoryPressure, PressureLevels};
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
