@@ -33,6 +33,8 @@
 mod data;
 pub(crate) mod delivery;
 #[cfg(feature = "io")]
+mod fd;
+#[cfg(feature = "io")]
 mod memory_pressure;
 mod merge;
 #[cfg(feature = "process")]
@@ -49,6 +51,8 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "io")]
+pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
 #[cfg(feature = "io")]
 pub use memory_pressure::{MemoryPressure, PressureLevels};
 pub use merge::Last;

@@ -6,19 +6,19 @@
 //!
 //! ```text
 //! trigger ── event loop ── ready: note, knock ──┐
-//!                                               ├── turn: take notes, watch again, set the alarm ── handler, on a change
+//!                                               ├── turn: take ── handler, on a change ── listen: watch, set the alarm
 //! alarm ──── event loop ── fire: knock ─────────┘
 //! ```
 //!
-//! Like a timer, a trigger that has fired is out of the event loop until a turn has taken that. So a source that is suspended
-//! is woken up for each level once at most.
+//! Triggers and alarm are out of the event loop while a handler runs and while the source is suspended. The kernel keeps what
+//! a trigger has to tell until somebody looks, so a turn looks first and watches afterwards.
 //!
 //! # The races it fears
 //!
-//! - *A trigger fires between two turns, while nobody watches it.* It has fired before, and the turn that watches it again
-//!   counts the stall from that turn on: the level stands already, and does not fall early.
+//! - *A trigger fires while nobody watches it.* The next turn looks. A trigger that fires between a look and the registration
+//!   that follows is taken for told by the kernel: pressure that goes on is told a window later, and a moment's is over.
 //! - *A trigger fires before the source has noted that it watches it.* The event loop waits for the lock.
-//! - *The control group goes, and its trigger is always ready.* A turn looks for that before it watches again.
+//! - *The control group goes, and its trigger is always ready.* A turn finds out, and watches it no more.
 //! - *It fires while the last turn runs.* Whoever is told looks under the lock whether it has ended.
 //! - *The event loop is left with the last reference.* Dropping it may drop the target queue, which is for the pool to do.
 
@@ -53,6 +53,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
+use trigger::Look;
 use trigger::Trigger;
 
 /// Levels of memory pressure: see [`Source::memory_pressure`].
@@ -101,6 +102,7 @@ impl Description {
 /// What watches.
 struct Station {
     levels: PressureLevels,
+    calm: Duration,
     gauge: Gauge,
     posts: Vec<Post>,
     /// The alarm at which the level falls, which may have rung since.
@@ -114,8 +116,21 @@ struct Post {
     watch: Watch,
     trigger: Trigger,
     messenger: Arc<Messenger>,
-    /// It is not watched until a turn has taken this.
+    is_watched: bool,
+    /// No turn has taken it yet.
     has_fired: bool,
+    is_gone: bool,
+}
+
+impl Post {
+    /// Looks whether the trigger has fired while nobody was told.
+    fn look(&mut self) {
+        match self.trigger.look() {
+            Look::Quiet => {}
+            Look::Fired => self.has_fired = true,
+            Look::Gone => (self.is_gone, self.has_fired) = (true, false),
+        }
+    }
 }
 
 /// Tells a source that the trigger of a level has fired.
@@ -126,29 +141,52 @@ struct Messenger {
 }
 
 impl Station {
-    /// Takes notice of what has fired, and watches for more.
+    /// Takes notice of what has fired.
     fn take(&mut self) -> Option<PressureLevels> {
         let now = now(Clock::Monotonic);
-        for post in self.posts.iter_mut().filter(|post| post.has_fired && !post.trigger.is_gone()) {
-            self.gauge.stall(post.messenger.level, now);
-            // One that the kernel has no room for is tried again when the level would fall.
-            post.has_fired = post.watch.rearm(&post.messenger.label).is_err();
+        for post in &mut self.posts {
+            post.look();
+            if mem::take(&mut post.has_fired) {
+                self.gauge.stall(post.messenger.level, now);
+            }
         }
-        let change = self.gauge.change(now);
-        self.arm();
-        change.filter(|level| self.levels.contains(*level))
+        self.gauge.change(now).filter(|level| self.levels.contains(*level))
     }
 
-    /// Has the event loop ring when the level falls.
+    /// Watches for more. True if something has fired already.
+    fn listen(&mut self) -> bool {
+        let mut is_refused = false;
+        for post in self.posts.iter_mut().filter(|post| !post.is_watched && !post.is_gone) {
+            post.look();
+            if !post.has_fired && !post.is_gone {
+                post.is_watched = post.watch.rearm(&post.messenger.label).is_ok();
+                is_refused |= !post.is_watched;
+            }
+        }
+        // What the kernel has no room to watch is looked at again after a while.
+        let look_again = if is_refused { now(Clock::Monotonic).after(self.calm) } else { Nanos::FOREVER };
+        self.arm(self.gauge.falls().min(look_again));
+        self.posts.iter().any(|post| post.has_fired)
+    }
+
+    /// Watches no more until it listens again.
+    fn pause(&mut self) {
+        for post in &mut self.posts {
+            post.watch.disarm();
+            post.is_watched = false;
+        }
+        self.disarm();
+    }
+
+    /// Has the event loop ring at that time.
     ///
     /// Every caller has a reference to the delivery, so that the ones that are dropped here are not the last.
-    fn arm(&mut self) {
+    fn arm(&mut self, at: Nanos) {
         self.disarm();
         let Some((event_loop, delivery)) = self.event_loop.upgrade().zip(self.delivery.upgrade()) else { return };
-        let falls = self.gauge.falls();
-        if falls != Nanos::FOREVER {
+        if at != Nanos::FOREVER {
             // An event loop that refuses has ended with its runtime: no time will come any more.
-            self.armed = event_loop.arm(Clock::Monotonic, falls, Duration::ZERO, delivery, None).ok();
+            self.armed = event_loop.arm(Clock::Monotonic, at, Duration::ZERO, delivery, None).ok();
         }
     }
 
@@ -178,11 +216,12 @@ impl MemoryPressure {
             let (label, delivery) = (Arc::clone(delivery.label()), Arc::downgrade(delivery));
             let messenger = Arc::new(Messenger { level, delivery, label });
             let Some(watch) = engine.watch(trigger.as_fd(), Interest::Priority, &messenger)? else { return Ok(false) };
-            posts.push(Post { watch, trigger, messenger, has_fired: false });
+            posts.push(Post { watch, trigger, messenger, is_watched: true, has_fired: false, is_gone: false });
         }
         let Some(event_loop) = engine.running_event_loop() else { return Ok(false) };
         *life = Life::Watching(Station {
             levels: description.levels,
+            calm: description.calm,
             gauge: Gauge::new(description.calm),
             posts,
             armed: None,
@@ -194,9 +233,17 @@ impl MemoryPressure {
 
     /// Notes that the trigger of `level` has fired.
     fn note(&self, level: PressureLevels) {
-        if let Life::Watching(station) = &mut *self.0.lock() {
+        self.with(|station| {
             let posts = station.posts.iter_mut().filter(|post| post.messenger.level == level);
-            posts.for_each(|post| post.has_fired = true);
+            posts.for_each(|post| (post.is_watched, post.has_fired) = (false, true));
+        });
+    }
+
+    /// Does something with what watches, if anything does.
+    fn with<R>(&self, f: impl FnOnce(&mut Station) -> R) -> Option<R> {
+        match &mut *self.0.lock() {
+            Life::Watching(station) => Some(f(station)),
+            Life::Described(_) | Life::Ended => None,
         }
     }
 }
@@ -206,11 +253,18 @@ impl Sealed for MemoryPressure {}
 impl Pending for MemoryPressure {
     type Value = PressureLevels;
 
+    const LISTENS: bool = true;
+
     fn take(&self) -> Option<PressureLevels> {
-        match &mut *self.0.lock() {
-            Life::Watching(station) => station.take(),
-            Life::Described(_) | Life::Ended => None,
-        }
+        self.with(Station::take).flatten()
+    }
+
+    fn listen(&self) -> bool {
+        self.with(Station::listen).unwrap_or(false)
+    }
+
+    fn pause(&self) {
+        self.with(Station::pause);
     }
 
     fn close(&self) {
@@ -346,8 +400,9 @@ impl SourceBuilder<MemoryPressure> {
     ///
     /// [`MemoryPressureError::Unsupported`] where the system tells of no pressure, and others if the kernel refuses what it
     /// takes; in a forked child and in a simulation [`MemoryPressureError::NotWatched`] says so. The handlers are dropped then.
-    pub fn activate(self) -> Result<Source<MemoryPressure>, MemoryPressureError> {
+    pub fn activate(mut self) -> Result<Source<MemoryPressure>, MemoryPressureError> {
         let delivery = self.source.handle.delivery();
+        delivery.name(self.label.take());
         let is_watched = delivery.pending().start(delivery)?;
         let source = self.start();
         if !is_watched {

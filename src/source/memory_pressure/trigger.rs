@@ -27,6 +27,16 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 pub(super) struct Trigger(OwnedFd);
 
+/// What a trigger has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Quiet,
+    /// It has fired since somebody looked, or was told.
+    Fired,
+    /// Its control group was removed: it will never fire again, and seems to fire all the time.
+    Gone,
+}
+
 impl Trigger {
     /// Has the kernel watch for stalls that lead to `level`, in the pressure file of this path: of `stall` in all, within a
     /// `window`.
@@ -55,11 +65,16 @@ impl Trigger {
         Ok(Self(fd))
     }
 
-    /// True if it will never be ready again, and seem to be always: its control group was removed.
-    pub(super) fn is_gone(&self) -> bool {
+    /// Takes what it has to tell. Who waits for it is not told of that any more.
+    pub(super) fn look(&self) -> Look {
         let mut fds = [PollFd::new(&self.0, PollFlags::PRI)];
-        let looked = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-        looked.is_ok() && fds[0].revents().contains(PollFlags::ERR)
+        // It does not wait, so no signal can interrupt it.
+        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        match fds[0].revents() {
+            told if told.contains(PollFlags::ERR) => Look::Gone,
+            told if told.contains(PollFlags::PRI) => Look::Fired,
+            _ => Look::Quiet,
+        }
     }
 }
 

@@ -147,8 +147,9 @@ impl SourceBuilder<ChildProcess> {
     ///
     /// [`RefusedChild`], with the child and the reason, as for [`Source::process`]: [`ProcessError::NoSuchProcess`] says that
     /// somebody has waited for the child already. The handlers are dropped then.
-    pub fn activate(self) -> Result<Source<ChildProcess>, RefusedChild> {
+    pub fn activate(mut self) -> Result<Source<ChildProcess>, RefusedChild> {
         let delivery = self.source.handle.delivery();
+        delivery.name(self.label.take());
         let is_watched = match delivery.pending().0.start(delivery) {
             Ok(is_watched) => is_watched,
             Err(error) => match delivery.pending().take_child() {

@@ -254,8 +254,9 @@ impl SourceBuilder<Process> {
     /// [`ProcessError::NoSuchProcess`] if no process had the number when the source was described,
     /// [`ProcessError::UnsupportedEvents`] for anything but [`ProcessEvents::EXIT`], and others if the kernel refuses what it
     /// takes; in a forked child and in a simulation [`ProcessError::NotWatched`] says so. The handlers are dropped then.
-    pub fn activate(self) -> Result<Source<Process>, ProcessError> {
+    pub fn activate(mut self) -> Result<Source<Process>, ProcessError> {
         let delivery = self.source.handle.delivery();
+        delivery.name(self.label.take());
         let is_watched = delivery.pending().start(delivery)?;
         let source = self.start();
         if !is_watched {
