@@ -126,7 +126,9 @@ fn stalls_while_the_source_is_suspended_wake_nobody_and_come_in_one_call() {
     let awake = beside.each_ref().map(|(level, record)| record.sensitive(&queue, NORMAL | *level).activate().unwrap());
     stall_until(&stall, || beside.iter().all(|(_, record)| record.len() >= 3));
     drop(awake);
-    assert_eq!((runtime.statistics().timer_wakeups, record.levels()), (wakeups, vec![]));
+    // One may have been under way when it was suspended.
+    assert!(runtime.statistics().timer_wakeups <= wakeups + 1);
+    assert_eq!(record.levels(), []);
     source.resume().unwrap();
     wait_until(|| record.levels().last() == Some(&NORMAL));
     assert_eq!(record.levels()[0], CRITICAL);
