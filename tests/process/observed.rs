@@ -27,8 +27,6 @@ use std::process;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -94,38 +92,6 @@ fn a_process_that_is_no_child_has_no_status_and_no_times() {
     assert_eq!((exit.pid, exit.status, exit.times), (pid, None, None));
     parent.wait().unwrap();
     drop(source);
-    finish(&runtime);
-}
-
-#[test]
-fn many_sources_of_one_process_are_told_once_each_before_and_after_its_end() {
-    let runtime = runtime();
-    for is_over in [false, true] {
-        let (queue, cancels) = (runtime.serial("main"), Arc::new(AtomicUsize::new(0)));
-        let (mut child, record) = (on_command(3), Record::default());
-        if is_over {
-            let_go(&mut child);
-            peek(child.id()).unwrap();
-        }
-        let sources: Vec<_> = (0..5)
-            .map(|_| {
-                let (record, cancels) = (record.clone(), Arc::clone(&cancels));
-                let builder = Source::process(&queue, child.id(), ProcessEvents::EXIT);
-                let builder = builder.on_event_with(move |source, exit| {
-                    record.push(exit);
-                    source.cancel();
-                });
-                builder.on_cancel(move || _ = cancels.fetch_add(1, Ordering::Relaxed)).activate().unwrap()
-            })
-            .collect();
-        let_go(&mut child);
-        wait_until(|| cancels.load(Ordering::Relaxed) == 5);
-        let_time_pass(&queue);
-        let ends = record.ends();
-        assert!(ends.len() == 5 && ends.iter().all(|exit| exit.status.unwrap().code() == Some(3)), "{ends:?}");
-        assert_eq!(child.wait().unwrap().code(), Some(3));
-        drop(sources);
-    }
     finish(&runtime);
 }
 
