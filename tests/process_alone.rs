@@ -1,7 +1,7 @@
 //! What sources of processes do to the whole program, and it to them: descriptors, limits, `SIGCHLD`, forks.
 //!
 //! A program of its own, without a test harness: nothing else runs beside a scenario, and a forked child ends by itself.
-#![allow(unsafe_code, reason = "fork, and the disposition of a signal")]
+#![allow(unsafe_code, reason = "fork, a debugger, and the disposition of a signal")]
 
 use concourse::Event;
 use concourse::EventLoopError;
@@ -19,18 +19,27 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
+use rustix::process::Signal;
 use rustix::process::WaitId;
 use rustix::process::WaitIdOptions;
 use rustix::process::getrlimit;
+use rustix::process::kill_process;
 use rustix::process::setrlimit;
 use rustix::process::waitid;
 use std::fs;
 use std::fs::File;
+use std::io::PipeWriter;
+use std::io::Read;
+use std::io::Write;
+use std::io::pipe;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 /// No test waits for so long unless it fails.
 const GENEROUS: Duration = Duration::from_secs(60);
@@ -231,6 +240,72 @@ fn a_forked_child_is_refused_and_touches_nothing_of_its_parents() {
     finish(&runtime);
 }
 
+/// A process that debugs the child with this number, until the other end of what it returns is closed. `None` if that is
+/// not permitted here.
+fn debug(pid: u32) -> Option<(PipeWriter, Pid)> {
+    let (mut told, mut tell) = pipe().unwrap();
+    let (mut held, hold) = pipe().unwrap();
+    // SAFETY: the child makes a few system calls and ends.
+    let debugger = unsafe { libc::fork() };
+    if debugger == 0 {
+        drop(hold);
+        // SAFETY: it is another process that is stopped and looked at.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid.cast_signed(), 0, 0) };
+        tell.write_all(&[u8::from(seized == 0)]).unwrap();
+        assert_eq!(held.read(&mut [0]).unwrap(), 0);
+        // SAFETY: ends the process, and runs nothing of the parent's on the way.
+        unsafe { libc::_exit(0) };
+    }
+    let mut answer = [0];
+    told.read_exact(&mut answer).unwrap();
+    let debugger = Pid::from_raw(debugger).unwrap();
+    if answer == [1] {
+        return Some((hold, debugger));
+    }
+    drop(hold);
+    waitid(WaitId::Pid(debugger), WaitIdOptions::EXITED).unwrap();
+    println!("nothing to hold: a process may not debug its sibling here");
+    None
+}
+
+fn an_end_that_a_debugger_is_to_see_first_comes_when_it_has() {
+    let runtime = runtime();
+    let queue = runtime.serial("main");
+    for own in [true, false] {
+        let (child, ended) = (on_command(7), Event::new());
+        let pid = child.id();
+        let Some((hold, debugger)) = debug(pid) else { break };
+        let tell = ended.clone();
+        let handler = move |exit: Exit| {
+            assert_eq!((exit.status.unwrap().signal(), exit.times.is_some()), (Some(Signal::KILL.as_raw()), true));
+            tell.set();
+        };
+        let (owner, observer, child) = if own {
+            (Some(Source::child(&queue, child).on_event(handler).activate().unwrap()), None, None)
+        } else {
+            let observer = Source::process(&queue, pid, ProcessEvents::EXIT).on_event(handler).activate().unwrap();
+            (None, Some(observer), Some(child))
+        };
+        let (wakeups, start) = (runtime.statistics().timer_wakeups, Instant::now());
+        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        // It looks in vain, but not all the time.
+        let looks = || runtime.statistics().timer_wakeups - wakeups;
+        while looks() < 5 {
+            assert!(start.elapsed() < GENEROUS);
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!ended.is_set() && u128::from(looks()) <= start.elapsed().as_millis() / 10 + 2);
+        drop(hold);
+        ended.wait_timeout(GENEROUS).unwrap();
+        waitid(WaitId::Pid(debugger), WaitIdOptions::EXITED).unwrap();
+        drop((owner, observer));
+        if let Some(mut child) = child {
+            child.wait().unwrap();
+        }
+    }
+    finish(&runtime);
+}
+
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("every_end_of_a_source_closes_what_it_has_opened", every_end_of_a_source_closes_what_it_has_opened),
@@ -246,6 +321,10 @@ fn main() {
         (
             "a_forked_child_is_refused_and_touches_nothing_of_its_parents",
             a_forked_child_is_refused_and_touches_nothing_of_its_parents,
+        ),
+        (
+            "an_end_that_a_debugger_is_to_see_first_comes_when_it_has",
+            an_end_that_a_debugger_is_to_see_first_comes_when_it_has,
         ),
     ];
     for (name, scenario) in scenarios {

@@ -3,18 +3,16 @@
 use super::Exit;
 use super::Process;
 use super::Stage;
+use super::Subject;
 use super::open;
 use crate::error::ProcessError;
 use crate::error::RefusedChild;
-use crate::event_loop::Watcher;
 use crate::queue::Dispatch;
 use crate::source::Handle;
 use crate::source::Source;
 use crate::source::SourceBuilder;
-use crate::source::delivery::Delivery;
 use crate::source::delivery::Pending;
 use crate::source::delivery::Sealed;
-use crate::sync::Arc;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::process::pidfd_send_signal;
@@ -53,7 +51,7 @@ impl Stage {
     fn pidfd(&self) -> Option<&OwnedFd> {
         match self {
             Self::Named(pidfd) => pidfd.as_ref().ok(),
-            Self::Watched(_, pidfd) => Some(pidfd),
+            Self::Watched { pidfd, .. } => Some(pidfd),
             Self::Ended(_) | Self::Over => None,
         }
     }
@@ -73,16 +71,9 @@ impl Pending for ChildProcess {
     }
 }
 
-impl Watcher for Delivery<ChildProcess> {
-    fn ready(self: Arc<Self>) {
-        if self.pending().0.look(self.label()) {
-            self.knock();
-        }
-        self.leave();
-    }
-
-    fn label(&self) -> &str {
-        Delivery::label(self)
+impl Subject for ChildProcess {
+    fn process(&self) -> &Process {
+        &self.0
     }
 }
 

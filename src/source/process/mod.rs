@@ -17,6 +17,8 @@
 //! - *It ends between its naming and the activation*: likewise.
 //! - *A child is taken back while it ends.* Both happen under the lock: either the child comes back with its status noted
 //!   in it, and the end is delivered too, or it comes back as it was given, and whoever has it waits for it.
+//! - *A debugger has the process.* Its descriptor is ready from its end on, but it can be waited for only when the debugger
+//!   has seen the end. Then the source looks now and then, as watching would tell of what is known.
 //! - *A child is killed while it is reaped.* It is killed through its descriptor, which names nobody else afterwards.
 //! - *The event loop is left with the last reference.* Dropping it may drop the target queue, which is for the pool to do.
 
@@ -34,11 +36,16 @@ use super::delivery::Pending;
 use super::delivery::Sealed;
 use crate::error::ProcessError;
 use crate::event_loop::Interest;
+use crate::event_loop::Sink;
 use crate::event_loop::Watch;
 use crate::event_loop::Watcher;
+use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
+use crate::time::Clock;
+use crate::time::Nanos;
+use crate::time::now;
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
@@ -49,6 +56,10 @@ use std::ops::BitOr;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::process::Child;
+use std::time::Duration;
+
+/// How long to wait for a debugger before looking again.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What there may be to hear of a process. They are libdispatch's `DISPATCH_PROC_*`, and only [`EXIT`](Self::EXIT) is
 /// supported.
@@ -89,10 +100,24 @@ enum Stage {
     /// The source is not active yet.
     Named(Result<OwnedFd, ProcessError>),
     /// In this order, as a descriptor outlives its watch.
-    Watched(Watch, OwnedFd),
+    Watched { _watch: Watch, pidfd: OwnedFd },
     /// No turn has taken it yet.
     Ended(Exit),
     /// The end was taken, or will never be.
+    Over,
+}
+
+/// A kind of source of a process's end.
+pub(crate) trait Subject: Pending {
+    fn process(&self) -> &Process;
+}
+
+/// What there is to see of a process.
+enum Look {
+    Ended,
+    /// It has ended, but a debugger is to see that first.
+    NotYet,
+    /// Nobody has to look any more.
     Over,
 }
 
@@ -103,10 +128,7 @@ impl Process {
     }
 
     /// Has the event loop wait for the end. False if there is no event loop any more.
-    fn start<K: Pending>(&self, delivery: &Arc<Delivery<K>>) -> Result<bool, ProcessError>
-    where
-        Delivery<K>: Watcher,
-    {
+    fn start<K: Subject>(&self, delivery: &Arc<Delivery<K>>) -> Result<bool, ProcessError> {
         let mut life = self.0.lock();
         let Stage::Named(pidfd) = mem::replace(&mut life.stage, Stage::Over) else { return Ok(true) };
         let pidfd = pidfd?;
@@ -114,21 +136,16 @@ impl Process {
         let watch = delivery.engine().watch(pidfd.as_fd(), Interest::Readable, delivery)?;
         let is_watched = watch.is_some();
         if let Some(watch) = watch {
-            life.stage = Stage::Watched(watch, pidfd);
+            life.stage = Stage::Watched { _watch: watch, pidfd };
         }
         Ok(is_watched)
     }
 
-    /// Looks at a process that seems to have ended. True if there is an end to take.
-    fn look(&self, label: &str) -> bool {
+    /// Looks at a process whose descriptor is ready.
+    fn look(&self) -> Look {
         let mut life = self.0.lock();
-        let Stage::Watched(watch, pidfd) = &life.stage else { return false };
-        let exit = match Exit::look(life.pid, pidfd.as_fd()) {
-            Some(exit) => exit,
-            // A debugger has it, and gives it back when it has seen the end itself.
-            None if watch.rearm(label).is_ok() => return false,
-            None => Exit { pid: life.pid, status: None, times: None },
-        };
+        let Stage::Watched { pidfd, .. } = &life.stage else { return Look::Over };
+        let Some(exit) = Exit::look(life.pid, pidfd.as_fd()) else { return Look::NotYet };
         // Without a status there is nothing to reap, and the number may be somebody else's.
         if let Some(child) = life.child.as_mut().filter(|_| exit.status.is_some()) {
             // It is there to be reaped, as was just seen, and the child takes note of its status. If somebody else was faster
@@ -136,7 +153,7 @@ impl Process {
             let _ = child.try_wait();
         }
         life.stage = Stage::Ended(exit);
-        true
+        Look::Ended
     }
 
     fn take(&self) -> Option<Exit> {
@@ -150,6 +167,45 @@ impl Process {
 
     fn close(&self) {
         self.0.lock().stage = Stage::Over;
+    }
+}
+
+impl<K: Subject> Delivery<K> {
+    /// Looks at the process, and again after a while if that is too early. The descriptor says nothing new until then.
+    fn look(self: Arc<Self>) {
+        match self.pending().process().look() {
+            Look::Ended => _ = self.knock(),
+            Look::NotYet => {
+                if let Some(event_loop) = self.engine().running_event_loop() {
+                    let at = now(Clock::Monotonic).after(PATIENCE);
+                    let sink: Arc<Self> = Arc::clone(&self);
+                    // An event loop that refuses has ended with its runtime: nobody is told any more.
+                    let _ = event_loop.arm(Clock::Monotonic, at, PATIENCE, sink, None);
+                }
+            }
+            Look::Over => {}
+        }
+        self.leave();
+    }
+}
+
+impl<K: Subject> Watcher for Delivery<K> {
+    fn ready(self: Arc<Self>) {
+        self.look();
+    }
+
+    fn label(&self) -> &str {
+        Delivery::label(self)
+    }
+}
+
+impl<K: Subject> Sink for Delivery<K> {
+    fn fire(self: Arc<Self>, _: Option<Job>, _: Nanos) {
+        self.look();
+    }
+
+    fn label(&self) -> &str {
+        Delivery::label(self)
     }
 }
 
@@ -182,16 +238,9 @@ impl Pending for Process {
     }
 }
 
-impl Watcher for Delivery<Process> {
-    fn ready(self: Arc<Self>) {
-        if self.pending().look(self.label()) {
-            self.knock();
-        }
-        self.leave();
-    }
-
-    fn label(&self) -> &str {
-        Delivery::label(self)
+impl Subject for Process {
+    fn process(&self) -> &Process {
+        self
     }
 }
 
