@@ -11,9 +11,11 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
-//! | `Source::memory_pressure`, with the feature `io` | changes of the level | the level |
-//! | `Source::process`, with the feature `process` | the end of a process | how it has ended |
-//! | `Source::child`, with the feature `process` | the end of a child, which it reaps | how it has ended |
+//! | `Source::readable` | bytes and connections | about how many bytes there are |
+//! | `Source::writable` | room | about how many bytes fit |
+//! | `Source::memory_pressure` | stalls for want of memory of the level | the level when it changes |
+//! | `Source::process` | the end of a process | how it has ended |
+//! | `Source::child` | the end of a child, which it reaps | how it has ended |
 //!
 //! # Life
 //!
