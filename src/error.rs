@@ -27,10 +27,18 @@ macro_rules! errors {
 }
 
 mod event_loop;
+#[cfg(feature = "io")]
+mod memory_pressure;
+#[cfg(feature = "process")]
+mod process;
 #[cfg(feature = "signal")]
 mod signal;
 
 pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "io")]
+pub use memory_pressure::MemoryPressureError;
+#[cfg(feature = "process")]
+pub use process::{ProcessError, RefusedChild};
 #[cfg(feature = "signal")]
 pub use signal::SignalError;
 

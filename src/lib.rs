@@ -27,6 +27,7 @@
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
+//! | the end of a process, memory running short | `Source::process`, `Source::memory_pressure` | `DISPATCH_SOURCE_TYPE_PROC`, `_MEMORYPRESSURE` |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
@@ -77,12 +78,16 @@ mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
+#[cfg(feature = "io")]
+pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
     BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
     SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
+#[cfg(feature = "process")]
+pub use error::{ProcessError, RefusedChild};
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use pool::StallPolicy;

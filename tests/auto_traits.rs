@@ -96,6 +96,29 @@ fn sources_of_descriptors_are_shared_between_threads() {
     shown::<(source::Readable<std::fs::File>, source::Writable<std::fs::File>)>();
 }
 
+#[cfg(feature = "process")]
+#[test]
+fn what_is_told_of_processes_is_shared_between_threads() {
+    shared::<Source<source::Process>>();
+    shared::<Source<source::ChildProcess>>();
+    shared::<source::Handle<source::ChildProcess>>();
+    shared::<source::ProcessEvents>();
+    shared::<source::Exit>();
+    shared::<source::CpuTimes>();
+    shared::<ProcessError>();
+    shared::<RefusedChild>();
+    shown::<(Source<source::Process>, Source<source::ChildProcess>, source::ProcessEvents, source::Exit)>();
+}
+
+#[cfg(feature = "io")]
+#[test]
+fn what_is_told_of_memory_is_shared_between_threads() {
+    shared::<Source<source::MemoryPressure>>();
+    shared::<source::PressureLevels>();
+    shared::<MemoryPressureError>();
+    shown::<(Source<source::MemoryPressure>, source::PressureLevels)>();
+}
+
 #[cfg(feature = "sim")]
 #[test]
 fn what_a_simulation_tells_is_shared_between_threads() {
@@ -158,6 +181,12 @@ fn errors_are_errors() {
     error::<WaitError>();
     error::<WatchError>();
     error::<WorkItemError>();
+    #[cfg(feature = "process")]
+    error::<ProcessError>();
+    #[cfg(feature = "process")]
+    error::<RefusedChild>();
+    #[cfg(feature = "io")]
+    error::<MemoryPressureError>();
     error::<SubmitError<fn()>>();
     error::<SyncError<fn()>>();
 }

@@ -14,6 +14,9 @@
 //! | `Source::readable` | bytes and connections | about how many bytes there are |
 //! | `Source::writable` | room | about how many bytes fit |
 //! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
+//! | `Source::memory_pressure` | stalls for want of memory of the level | the level when it changes |
+//! | `Source::process` | the end of a process | how it has ended |
+//! | `Source::child` | the end of a child, which it reaps | how it has ended |
 //!
 //! # Life
 //!
@@ -34,7 +37,11 @@ mod data;
 pub(crate) mod delivery;
 #[cfg(feature = "io")]
 mod fd;
+#[cfg(feature = "io")]
+mod memory_pressure;
 mod merge;
+#[cfg(feature = "process")]
+mod process;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 pub(crate) mod state;
@@ -51,10 +58,14 @@ pub use data::Replace;
 pub use delivery::Pending;
 #[cfg(feature = "io")]
 pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
+#[cfg(feature = "io")]
+pub use memory_pressure::{MemoryPressure, PressureLevels};
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+#[cfg(feature = "process")]
+pub use process::{ChildProcess, CpuTimes, Exit, Process, ProcessEvents};
 #[cfg(feature = "signal")]
 pub use signal::Arrivals;
 #[cfg(feature = "signal")]

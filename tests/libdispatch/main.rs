@@ -20,6 +20,8 @@ mod io_pipe;
 mod overcommit;
 mod pingpong;
 mod priority;
+#[cfg(feature = "process")]
+mod proc;
 mod profile;
 mod queue_finalizer;
 #[cfg(feature = "io")]
