@@ -26,6 +26,10 @@ macro_rules! errors {
     )*};
 }
 
+mod port;
+
+pub use port::{PortError, SendError};
+
 errors! {
     /// Why a queue was not built.
     BuildError {

@@ -76,8 +76,8 @@ mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
-    BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError,
-    WaitError, WorkItemError,
+    BuildError, GroupError, HeldQueue, MainQueueError, PortError, RuntimeError, SendError, SubmitError, SuspendError,
+    SyncError, TimerError, WaitError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};

@@ -107,6 +107,11 @@ impl<P: Pending> Delivery<P> {
         self.target.engine()
     }
 
+    /// True if no turn can begin before the calling thread has returned from what it is running on the target.
+    pub(crate) fn target_is_held_here(&self) -> bool {
+        self.target.is_held_here()
+    }
+
     pub(crate) fn label(&self) -> &Arc<str> {
         self.label.get().unwrap_or_else(|| self.target.label())
     }

@@ -11,6 +11,7 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | [`Source::port`] | messages from [`Sender`]s | the messages, in order |
 //!
 //! # Life
 //!
@@ -30,6 +31,7 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
+mod port;
 pub(crate) mod state;
 mod timer;
 
@@ -46,6 +48,9 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+pub use port::Messages;
+pub use port::Port;
+pub use port::Sender;
 pub use timer::Schedule;
 pub use timer::Timer;
 
