@@ -5,6 +5,7 @@ use super::state::Knock;
 use super::state::State;
 use super::state::Turn;
 use crate::engine::Engine;
+use crate::engine::Phase;
 use crate::error::SuspendError;
 use crate::job::Job;
 use crate::job::Panic;
@@ -105,6 +106,15 @@ impl<P: Pending> Delivery<P> {
     /// The runtime of the target.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         self.target.engine()
+    }
+
+    /// False once the target's runtime has ended, so that no turn will begin.
+    pub(crate) fn is_served(&self) -> bool {
+        match self.engine().phase() {
+            Phase::Open => true,
+            Phase::Draining => !self.engine().executor().is_over(),
+            Phase::Cancelling | Phase::Forked => false,
+        }
     }
 
     /// True if no turn can begin before the calling thread has returned from what it is running on the target.

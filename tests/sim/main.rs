@@ -4,6 +4,7 @@
 
 mod deadlocks;
 mod endings;
+mod ports;
 mod programs;
 mod replay;
 mod time;

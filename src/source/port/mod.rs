@@ -38,7 +38,6 @@ use super::delivery::Pending;
 use super::delivery::Sealed;
 use crate::error::PortError;
 use crate::group::Notification;
-use crate::job;
 use crate::queue::Dispatch;
 use crate::semaphore::Semaphore;
 use crate::sync::Arc;
@@ -48,6 +47,7 @@ use crate::sync::Parker;
 use crate::sync::Weak;
 use crate::sync::is_child;
 use crate::sync::parker;
+use crate::sync::planted;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
@@ -102,7 +102,7 @@ impl<T: Send + 'static> Port<T> {
     /// Puts a message at the end of the line, or gives it back if the port is closed.
     fn push(&self, message: T) -> Result<(), T> {
         let mut line = self.line.lock();
-        if line.closed {
+        if line.closed && !planted!("port_takes_what_it_drops") {
             return Err(message);
         }
         line.messages.push_back(message);
@@ -180,7 +180,9 @@ impl<T: Send + 'static> Pending for Port<T> {
         let (rest, mourners) = (mem::take(&mut line.messages), mem::take(&mut line.mourners));
         let legacy = line.legacy.take();
         drop(line);
-        self.make_room();
+        if !planted!("port_closes_on_the_waiting") {
+            self.make_room();
+        }
         mourners.into_iter().for_each(Notification::submit);
         match legacy {
             Some(legacy) => *legacy.lock() = rest.into(),
@@ -342,7 +344,7 @@ impl<T: Send + 'static> SourceBuilder<Port<T>> {
             event(messages);
         }));
         let source = self.start();
-        if !delivery.engine().accepts(job::Kind::Token) {
+        if !delivery.is_served() {
             delivery.end();
         }
         Ok(source)

@@ -4,7 +4,6 @@ use super::Bound;
 use super::Port;
 use crate::error::SendError;
 use crate::group::Notification;
-use crate::job;
 use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::semaphore::Semaphore;
@@ -35,8 +34,9 @@ impl<T: Send + 'static> Sender<T> {
 
     /// Sends a message, waiting for room in a bounded port.
     ///
-    /// A thread that waits on a worker of a [`Runtime`](crate::Runtime) does not keep a core from other work. The wait
-    /// ends when there is room or when the port is gone, and lasts as long as a suspension of the port.
+    /// A thread that waits on a worker of a [`Runtime`](crate::Runtime) does not keep a core from other work, as long as
+    /// there are fewer than [`max_threads`](crate::RuntimeBuilder::max_threads): the handler needs one too. The wait ends
+    /// when there is room or when the port is gone, and lasts as long as a suspension of the port.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<T: Send + 'static> Sender<T> {
     ///
     /// It stays true. False says nothing about the next moment: a send tells.
     pub fn is_dead(&self) -> bool {
-        self.0.has_ended() || !self.0.delivery().engine().accepts(job::Kind::Token)
+        self.0.has_ended() || !self.0.delivery().is_served()
     }
 
     /// Submits `f` to `queue` once the port is dead, or at once if it is.
