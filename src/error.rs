@@ -130,6 +130,10 @@ errors! {
         /// The kernel refused what the timers need.
         Unavailable { /** The operating system's error number. */ errno: i32 } =>
             "the event loop could not be started (os error {errno})",
+        /// The interval was 0: such a timer would be due without end.
+        ZeroInterval => "a timer with an interval of 0 is due without end; give at least a nanosecond, or leave the interval out to fire once",
+        /// This is a simulation, whose clocks nobody sets.
+        Unsupported => "the clocks of a simulation are set by nobody; leave this source out there",
     }
 }
 

@@ -447,7 +447,7 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
         Source::timer(&queue).after(Duration::from_secs(3_600)).on_event(|_| unreachable!()).activate().unwrap();
     let armed = queue.after(Duration::from_secs(3_600), || unreachable!()).unwrap();
     Child::run(|| {
-        source.set(Schedule::after(Duration::from_millis(1)));
+        source.set(Schedule::after(Duration::from_millis(1))).unwrap();
         // Long enough for an alarm that the child has set to ring in the parent.
         assert!(Event::new().wait_timeout(Duration::from_millis(20)).is_err());
         armed.cancel();

@@ -51,6 +51,7 @@ pub use merge::Min;
 pub use port::Messages;
 pub use port::Port;
 pub use port::Sender;
+pub use timer::Missed;
 pub use timer::Schedule;
 pub use timer::Timer;
 

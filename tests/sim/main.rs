@@ -4,6 +4,7 @@
 
 mod deadlocks;
 mod endings;
+mod missed;
 mod ports;
 mod programs;
 mod replay;
