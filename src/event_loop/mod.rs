@@ -45,8 +45,9 @@
 //!   leeway wait, then not later than anybody's window allows.
 //! - *A wake-up for an alarm that has been changed since*: every wake-up looks at the wheel and sets the alarm anew,
 //!   whatever the reason it was woken for.
-//! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other. A
-//!   timerfd counts in absolute time, so the kernel itself moves an alarm when its clock is set.
+//! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other, and the
+//!   loop looks how far the clock was set ([`ClockSteps`]). A timerfd counts in absolute time, so the kernel itself moves
+//!   an alarm when its clock is set.
 //!
 //! # In virtual time
 //!
@@ -58,6 +59,7 @@
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
 //! tokens from there on.
 
+mod clock_steps;
 mod eventfd;
 #[cfg(feature = "sim")]
 mod sleeper;
@@ -67,6 +69,8 @@ mod timers;
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
 
+pub(crate) use clock_steps::StepKey;
+pub(crate) use clock_steps::StepWatcher;
 pub(crate) use eventfd::Eventfd;
 
 use crate::error::TimerError;
@@ -79,6 +83,7 @@ use crate::sync::current_thread;
 use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
+use clock_steps::ClockSteps;
 use mio::Events;
 use mio::Poll;
 use mio::Token;
@@ -130,6 +135,7 @@ const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
 /// A thread that waits on the kernel, and the timers it serves. See the module's description.
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
+    steps: ClockSteps,
     state: State,
     bed: Bed,
     /// `None` if it is a thread of a simulation.
@@ -160,6 +166,7 @@ impl EventLoop {
             |place: usize| Timers::new(CLOCKS[place], poll.registry(), Token(FIRST_CLOCK + place)).map_err(unavailable);
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
+            steps: ClockSteps::new(),
             state: State::new(),
             bed: Bed::Poll(waker),
             thread: Mutex::new(None),
@@ -178,7 +185,8 @@ impl EventLoop {
     pub(crate) fn in_virtual_time() -> Arc<Self> {
         let sleeper = Arc::new(Sleeper::new());
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
-        Arc::new(Self { timers, state: State::new(), bed: Bed::Simulation(sleeper), thread: Mutex::new(None) })
+        let (steps, state) = (ClockSteps::new(), State::new());
+        Arc::new(Self { timers, steps, state, bed: Bed::Simulation(sleeper), thread: Mutex::new(None) })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -210,12 +218,38 @@ impl EventLoop {
         self.timers(key.clock).cancel(key.key)
     }
 
+    /// Tells `watcher` whenever somebody sets the wall clock. `None` after [`stop`](Self::stop), and in a forked child.
+    ///
+    /// # Errors
+    ///
+    /// [`TimerError::Unsupported`] in virtual time.
+    pub(crate) fn watch_steps(&self, watcher: Arc<dyn StepWatcher>) -> Result<Option<StepKey>, TimerError> {
+        if is_child() {
+            return Ok(None);
+        }
+        match &self.bed {
+            Bed::Poll(_) => {
+                // First: what is set in between is told by the kernel and not seen as a step.
+                self.timers(Clock::Wall).ring_when_set();
+                Ok(self.steps.watch(watcher).ok())
+            }
+            #[cfg(feature = "sim")]
+            Bed::Simulation(_) => Err(TimerError::Unsupported),
+        }
+    }
+
+    /// Takes a watcher back, for the caller to drop; `None` if it is not there any more.
+    pub(crate) fn unwatch_steps(&self, key: StepKey) -> Option<Arc<dyn StepWatcher>> {
+        self.steps.unwatch(key)
+    }
+
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
     /// When it returns no sink is being told anything and none will be, unless a sink itself calls it: then the thread
     /// ends after the timers that it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
+        drop(self.steps.close());
         self.state.stop();
         let thread = self.thread.lock().take();
         match &self.bed {
@@ -288,6 +322,9 @@ impl EventLoop {
             for event in &events {
                 if let Some(timers) = event.token().0.checked_sub(FIRST_CLOCK).and_then(|place| self.timers.get(place))
                 {
+                    if timers.clock() == Clock::Wall {
+                        self.steps.look();
+                    }
                     timers.deliver(&mut batch);
                 }
             }

@@ -11,6 +11,7 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | [`Source::clock_steps`] | steps of the wall clock | how far it was set |
 //! | [`Source::port`] | messages from [`Sender`]s | the messages, in order |
 //!
 //! # Life
@@ -28,6 +29,7 @@
 //! - A handler that panics has consumed its value; the panic goes to the runtime's panic hook, and the source goes on.
 //! - If the target's runtime is shut down before a delivery, the source ends there: nothing runs, everything is dropped.
 
+mod clock_steps;
 mod data;
 pub(crate) mod delivery;
 mod merge;
@@ -38,6 +40,8 @@ mod timer;
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
 
+pub use clock_steps::ClockStep;
+pub use clock_steps::ClockSteps;
 pub use data::Add;
 pub use data::Mergeable;
 pub use data::Merging;

@@ -1,6 +1,7 @@
 //! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`], [`port`]) and
 //! against one with two threads ([`threads`]).
 
+mod clock_steps;
 mod life;
 mod panics;
 mod port;
