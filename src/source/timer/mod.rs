@@ -49,6 +49,7 @@ use crate::time::Clock;
 use crate::time::Deadline;
 use crate::time::Nanos;
 use crate::time::now;
+use schedule::First;
 use schedule::Times;
 use std::fmt;
 use std::mem;
@@ -238,13 +239,13 @@ impl Source {
 impl SourceBuilder<Timer> {
     /// Fires first when `delay` has passed from the activation: see [`Schedule::after`].
     pub fn after(self, delay: Duration) -> Self {
-        self.describe(|schedule| schedule.from_delay(delay))
+        self.describe(|schedule| schedule.beginning(First::After(delay)))
     }
 
     /// Fires first at `deadline`: see [`Schedule::at`].
     pub fn at(self, deadline: impl Into<Deadline>) -> Self {
-        let deadline = deadline.into();
-        self.describe(|schedule| schedule.from_deadline(deadline))
+        let first = First::At(deadline.into());
+        self.describe(|schedule| schedule.beginning(first))
     }
 
     /// Fires again every `interval`: see [`Schedule::every`].

@@ -35,7 +35,7 @@ pub struct Schedule {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
+pub(super) enum First {
     /// Counted from when the schedule is set.
     After(Duration),
     At(Deadline),
@@ -64,14 +64,9 @@ impl Schedule {
         Self { first, clock, interval: None, leeway: Duration::ZERO, missed }
     }
 
-    /// The same, first when `delay` has passed.
-    pub(super) fn from_delay(self, delay: Duration) -> Self {
-        Self { first: First::After(delay), ..self }
-    }
-
-    /// The same, first at `deadline`.
-    pub(super) fn from_deadline(self, deadline: Deadline) -> Self {
-        Self { first: First::At(deadline), ..self }
+    /// The same, with another first time.
+    pub(super) fn beginning(self, first: First) -> Self {
+        Self { first, ..self }
     }
 
     /// Repeats the first time every `interval`. One of 0 is refused when the schedule is set; libdispatch makes it one
