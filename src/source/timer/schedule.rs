@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// When a timer fires: at first, how often from then on, and how exactly.
 ///
-/// [`Source::set`] takes one. The setters of a timer's builder are those of a schedule.
+/// [`Source::set`](crate::Source::set) takes one. The setters of a timer's builder are those of a schedule.
 ///
 /// ```
 /// use concourse::source::Schedule;
