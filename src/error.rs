@@ -29,6 +29,7 @@ macro_rules! errors {
 mod event_loop;
 #[cfg(feature = "io")]
 mod memory_pressure;
+mod port;
 #[cfg(feature = "process")]
 mod process;
 #[cfg(feature = "signal")]
@@ -37,6 +38,7 @@ mod signal;
 pub use event_loop::{EventLoopError, WatchError};
 #[cfg(feature = "io")]
 pub use memory_pressure::MemoryPressureError;
+pub use port::{PortError, SendError};
 #[cfg(feature = "process")]
 pub use process::{ProcessError, RefusedChild};
 #[cfg(feature = "signal")]
@@ -142,6 +144,10 @@ errors! {
         /// The kernel refused what the timers need.
         Unavailable { /** The operating system's error number. */ errno: i32 } =>
             "the event loop could not be started (os error {errno})",
+        /// The interval was 0: such a timer would be due without end.
+        ZeroInterval => "a timer with an interval of 0 is due without end; give at least a nanosecond, or leave the interval out to fire once",
+        /// This is a simulation, whose clocks nobody sets.
+        Unsupported => "the clocks of a simulation are set by nobody; leave this source out there",
     }
 }
 

@@ -73,13 +73,14 @@ struct Registered {
     notifications: Vec<Notification>,
 }
 
-struct Notification {
-    queue: Box<dyn Accept>,
-    job: Job,
+/// A job that waits for the moment at which it is submitted.
+pub(crate) struct Notification {
+    pub(crate) queue: Box<dyn Accept>,
+    pub(crate) job: Job,
 }
 
 impl Notification {
-    fn submit(self) {
+    pub(crate) fn submit(self) {
         self.queue.accept(self.job);
     }
 }

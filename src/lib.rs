@@ -28,6 +28,7 @@
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | the end of a process, memory running short | `Source::process`, `Source::memory_pressure` | `DISPATCH_SOURCE_TYPE_PROC`, `_MEMORYPRESSURE` |
+//! | messages in order, from many to one | [`Source::port`] | Mach port sources |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
@@ -83,8 +84,8 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
-    SyncError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, PortError, RuntimeError, SendError, SubmitError,
+    SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};

@@ -1,5 +1,5 @@
-//! What the steady state allocates: nothing for a job of a serial queue, a sync call or a merge, and less than one block
-//! in fifty jobs where many threads share an injector.
+//! What the steady state allocates: nothing for a job of a serial queue, a sync call, a merge or a message, and less than
+//! one block in fifty jobs where many threads share an injector.
 #![allow(unsafe_code, reason = "counting allocations takes an allocator of one's own")]
 
 use concourse::Event;
@@ -236,6 +236,26 @@ fn a_merge_allocates_nothing() {
     assert_eq!((held, sum.load(SeqCst)), (0, merged));
     // Only a delivery that finds its queue idle goes through the injector.
     assert!(delivered <= 1_000 / 50, "{delivered} allocations in 1,000 merges");
+}
+
+#[test]
+fn a_message_allocates_nothing() {
+    let (runtime, meter) = metered(1);
+    let (queue, sum) = (runtime.serial("port"), Arc::new(AtomicUsize::new(0)));
+    let total = Arc::clone(&sum);
+    let port = Source::bounded_port(&queue, 1_000).on_event(move |messages| {
+        total.fetch_add(messages.sum(), SeqCst);
+    });
+    let sender = port.sender();
+    let port = port.activate().unwrap();
+    let count = steady(meter, || {
+        queue.exec_sync(|| (0..1_000_usize).for_each(|n| sender.send(n).unwrap()));
+        queue.exec_sync(|| ());
+    });
+    assert_eq!(sum.load(SeqCst), 21 * (0..1_000).sum::<usize>());
+    // A turn that finds its queue idle goes through the injector.
+    assert!(count <= 1, "{count} allocations in 1,000 messages");
+    drop(port);
 }
 
 #[test]

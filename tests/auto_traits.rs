@@ -52,6 +52,8 @@ fn sources_are_shared_between_threads() {
     shared::<source::Handle<source::Replace<String>>>();
     shared::<source::SuspendedSource>();
     shared::<source::Schedule>();
+    shared::<Source<source::Port<std::cell::Cell<u8>>>>();
+    shared::<source::Sender<std::cell::Cell<u8>>>();
     // A value that must stay on one thread at a time makes no difference: it is only ever moved.
     shared::<Source<source::Replace<std::cell::Cell<u8>>>>();
 }
@@ -139,6 +141,7 @@ fn what_carries_a_value_is_as_movable_as_the_value() {
     is_not!(SyncError<std::cell::Cell<u8>>, Sync);
     is_not!(Done<Rc<()>>, Send);
     is_not!(source::Last<Rc<()>>, Send);
+    is_not!(SendError<Rc<()>>, Send);
 }
 
 #[test]
@@ -159,9 +162,10 @@ fn everything_can_be_shown() {
     shown::<(Runtime, RuntimeBuilder, Report, Shutdown, TimedShutdown, Statistics)>();
     shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>, WorkItem, Outcome, Cancellation)>();
     shown::<(Source, source::Handle, source::SuspendedSource, source::SourceBuilder, source::Schedule)>();
+    shown::<(source::Sender<u8>, source::Messages<u8>, source::Port<u8>)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
-    shown::<(SubmitError<fn()>, SyncError<fn()>)>();
+    shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError)>();
     fn of_closure<F: FnOnce()>(_: F) {
         shown::<(SubmitError<F>, SyncError<F>)>();
     }

@@ -7,12 +7,14 @@
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
+use concourse::PortError;
 use concourse::Qos;
 use concourse::Queue;
 use concourse::Runtime;
 use concourse::RuntimeBuilder;
 use concourse::RuntimeError;
 use concourse::Semaphore;
+use concourse::SendError;
 use concourse::Shutdown;
 use concourse::Source;
 use concourse::SubmitError;
@@ -415,6 +417,29 @@ fn a_child_and_its_children_have_no_runtimes() {
     .assert_success();
 }
 
+fn ports_of_the_parent_send_nothing_from_the_child() {
+    let runtime = runtime();
+    let (queue, received) = (runtime.serial("port"), Event::new());
+    let tell = received.clone();
+    let port = Source::bounded_port(&queue, 1).on_event(move |messages| {
+        assert_eq!(messages.collect::<Vec<_>>(), [7]);
+        tell.set();
+    });
+    let sender = port.sender();
+    let port = port.activate().unwrap();
+    Child::run(|| {
+        assert_eq!(sender.send(1), Err(SendError::Forked(1)));
+        assert_eq!(sender.try_send(2), Err(SendError::Forked(2)));
+        assert!(sender.is_dead() && sender.send_timeout(3, GENEROUS).is_err());
+        let builder = Source::port::<u32>(&queue).label("child's");
+        assert_eq!(builder.activate().unwrap_err(), PortError::Forked { label: "child's".into() });
+    })
+    .assert_success();
+    sender.send(7).unwrap();
+    received.wait_timeout(GENEROUS).unwrap();
+    drop(port);
+}
+
 fn timers_of_the_parent_are_not_touched_by_the_child() {
     let runtime = runtime();
     let queue = runtime.serial("timers");
@@ -422,7 +447,7 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
         Source::timer(&queue).after(Duration::from_secs(3_600)).on_event(|_| unreachable!()).activate().unwrap();
     let armed = queue.after(Duration::from_secs(3_600), || unreachable!()).unwrap();
     Child::run(|| {
-        source.set(Schedule::after(Duration::from_millis(1)));
+        source.set(Schedule::after(Duration::from_millis(1))).unwrap();
         // Long enough for an alarm that the child has set to ring in the parent.
         assert!(Event::new().wait_timeout(Duration::from_millis(20)).is_err());
         armed.cancel();
@@ -496,6 +521,7 @@ fn main() {
             a_sync_body_that_returns_in_the_child_leaves_the_queue_to_the_parent,
         ),
         ("a_child_and_its_children_have_no_runtimes", a_child_and_its_children_have_no_runtimes),
+        ("ports_of_the_parent_send_nothing_from_the_child", ports_of_the_parent_send_nothing_from_the_child),
         ("timers_of_the_parent_are_not_touched_by_the_child", timers_of_the_parent_are_not_touched_by_the_child),
         #[cfg(feature = "io")]
         (

@@ -45,8 +45,9 @@
 //!   leeway wait, then not later than anybody's window allows.
 //! - *A wake-up for an alarm that has been changed since*: every wake-up looks at the wheel and sets the alarm anew,
 //!   whatever the reason it was woken for.
-//! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other. A
-//!   timerfd counts in absolute time, so the kernel itself moves an alarm when its clock is set.
+//! - *The wall clock is set*: the timerfd becomes readable (cancel on set), so this is a wake-up like any other, and the
+//!   loop looks how far the clock was set ([`ClockSteps`]). A timerfd counts in absolute time, so the kernel itself moves
+//!   an alarm when its clock is set.
 //!
 //! # In virtual time
 //!
@@ -58,6 +59,7 @@
 //! Token 0 is the waker, the tokens after it are the clocks' timerfds. Descriptors take the tokens from there on, each
 //! one once.
 
+mod clock_steps;
 mod descriptors;
 mod eventfd;
 #[cfg(feature = "sim")]
@@ -68,12 +70,15 @@ mod timers;
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
 
+pub(crate) use clock_steps::StepKey;
+pub(crate) use clock_steps::StepWatcher;
 pub(crate) use descriptors::Interest;
 pub(crate) use descriptors::Watch;
 pub(crate) use descriptors::Watcher;
 pub(crate) use eventfd::Eventfd;
 
 use crate::error::EventLoopError;
+use crate::error::TimerError;
 use crate::error::WatchError;
 use crate::job::Job;
 use crate::sync::Arc;
@@ -84,6 +89,7 @@ use crate::sync::current_thread;
 use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
+use clock_steps::ClockSteps;
 use descriptors::Descriptors;
 use mio::Events;
 use mio::Poll;
@@ -138,6 +144,7 @@ const FIRST_DESCRIPTOR: usize = FIRST_CLOCK + CLOCKS.len();
 /// A thread that waits on the kernel, and the timers and descriptors it serves. See the module's description.
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
+    steps: ClockSteps,
     descriptors: Arc<Descriptors>,
     state: State,
     bed: Bed,
@@ -170,6 +177,7 @@ impl EventLoop {
         let registry = poll.registry().try_clone().map_err(unavailable)?;
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
+            steps: ClockSteps::new(),
             descriptors: Descriptors::new(Some(registry), FIRST_DESCRIPTOR),
             state: State::new(),
             bed: Bed::Poll(waker),
@@ -189,9 +197,14 @@ impl EventLoop {
     pub(crate) fn in_virtual_time() -> Arc<Self> {
         let sleeper = Arc::new(Sleeper::new());
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
-        let descriptors = Descriptors::new(None, FIRST_DESCRIPTOR);
-        let bed = Bed::Simulation(sleeper);
-        Arc::new(Self { timers, descriptors, state: State::new(), bed, thread: Mutex::new(None) })
+        Arc::new(Self {
+            timers,
+            steps: ClockSteps::new(),
+            descriptors: Descriptors::new(None, FIRST_DESCRIPTOR),
+            state: State::new(),
+            bed: Bed::Simulation(sleeper),
+            thread: Mutex::new(None),
+        })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -245,6 +258,31 @@ impl EventLoop {
         }
     }
 
+    /// Tells `watcher` whenever somebody sets the wall clock. `None` after [`stop`](Self::stop), and in a forked child.
+    ///
+    /// # Errors
+    ///
+    /// [`TimerError::Unsupported`] in virtual time.
+    pub(crate) fn watch_steps(&self, watcher: Arc<dyn StepWatcher>) -> Result<Option<StepKey>, TimerError> {
+        if is_child() {
+            return Ok(None);
+        }
+        match &self.bed {
+            Bed::Poll(_) => {
+                // First: what is set in between is told by the kernel and not seen as a step.
+                self.timers(Clock::Wall).ring_when_set();
+                Ok(self.steps.watch(watcher).ok())
+            }
+            #[cfg(feature = "sim")]
+            Bed::Simulation(_) => Err(TimerError::Unsupported),
+        }
+    }
+
+    /// Takes a watcher back, for the caller to drop; `None` if it is not there any more.
+    pub(crate) fn unwatch_steps(&self, key: StepKey) -> Option<Arc<dyn StepWatcher>> {
+        self.steps.unwatch(key)
+    }
+
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
     /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
@@ -252,6 +290,7 @@ impl EventLoop {
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
         self.descriptors.close();
+        drop(self.steps.close());
         self.state.stop();
         let thread = self.thread.lock().take();
         match &self.bed {
@@ -325,7 +364,13 @@ impl EventLoop {
                 match event.token() {
                     // It has woken the thread, to look whether it shall end.
                     WAKER => {}
-                    Token(place @ FIRST_CLOCK..FIRST_DESCRIPTOR) => self.timers[place - FIRST_CLOCK].deliver(&mut due),
+                    Token(place @ FIRST_CLOCK..FIRST_DESCRIPTOR) => {
+                        let timers = &self.timers[place - FIRST_CLOCK];
+                        if timers.clock() == Clock::Wall {
+                            self.steps.look();
+                        }
+                        timers.deliver(&mut due);
+                    }
                     Token(_) => self.descriptors.deliver(event, &mut ready),
                 }
             }

@@ -91,6 +91,23 @@ impl Timers {
         Self { clock, ringer, schedule }
     }
 
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Has the kernel ring when the wall clock is set, also while no alarm is.
+    pub(super) fn ring_when_set(&self) {
+        let schedule = self.schedule.lock();
+        // Any alarm before has seen to that, also one that has rung.
+        if schedule.alarm == OFF {
+            match &self.ringer {
+                Ringer::Timerfd(fd) => self.set_timerfd(fd, OFF),
+                #[cfg(feature = "sim")]
+                Ringer::Sleeper(_) => {}
+            }
+        }
+    }
+
     pub(super) fn arm(&self, due: Nanos, leeway: Duration, armed: Armed) -> Result<Key, Armed> {
         let mut schedule = self.schedule.lock();
         if schedule.closed {
@@ -198,5 +215,17 @@ impl Timers {
         // The one error of a valid request says that the wall clock was set meanwhile. The timerfd is set all the same,
         // and the loop thread is woken for the clock.
         let _ = timerfd_settime(fd, flags, &Itimerspec { it_interval, it_value });
+    }
+}
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+impl Timers {
+    /// The descriptor that rings.
+    pub(super) fn fd(&self) -> std::os::fd::RawFd {
+        match &self.ringer {
+            Ringer::Timerfd(fd) => fd.as_raw_fd(),
+            #[cfg(feature = "sim")]
+            Ringer::Sleeper(_) => panic!("nothing rings in virtual time"),
+        }
     }
 }

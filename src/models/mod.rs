@@ -18,6 +18,7 @@ mod meetings;
 mod parking;
 mod plain;
 mod pool;
+mod port;
 #[cfg(concourse_shuttle)]
 mod program;
 mod semaphore;

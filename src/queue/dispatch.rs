@@ -23,6 +23,11 @@ pub trait Accept: Send + Sync + 'static {
 
     /// Where a timer delivers a job for the queue.
     fn sink(&self) -> Arc<dyn Sink>;
+
+    /// True if no job of the queue can begin before the calling thread has returned from what it is running.
+    fn is_held_here(&self) -> bool {
+        false
+    }
 }
 
 /// What every queue can do: a private [`Queue`](crate::Queue) as well as a [`GlobalQueue`](crate::GlobalQueue) and the

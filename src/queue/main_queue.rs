@@ -92,6 +92,10 @@ impl Accept for MainQueue {
     fn sink(&self) -> Arc<dyn Sink> {
         Arc::clone(&self.lane) as Arc<dyn Sink>
     }
+
+    fn is_held_here(&self) -> bool {
+        Frame::forbids(&self.lane, false)
+    }
 }
 
 impl Dispatch for MainQueue {}

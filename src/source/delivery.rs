@@ -127,6 +127,20 @@ impl<P: Pending> Delivery<P> {
         self.target.engine()
     }
 
+    /// False once the target's runtime has ended, so that no turn will begin.
+    pub(crate) fn is_served(&self) -> bool {
+        match self.engine().phase() {
+            Phase::Open => true,
+            Phase::Draining => !self.engine().executor().is_over(),
+            Phase::Cancelling | Phase::Forked => false,
+        }
+    }
+
+    /// True if no turn can begin before the calling thread has returned from what it is running on the target.
+    pub(crate) fn target_is_held_here(&self) -> bool {
+        self.target.is_held_here()
+    }
+
     pub(crate) fn label(&self) -> &Arc<str> {
         self.label.get().unwrap_or_else(|| self.target.label())
     }

@@ -17,6 +17,8 @@
 //! | `Source::memory_pressure` | stalls for want of memory of the level | the level when it changes |
 //! | `Source::process` | the end of a process | how it has ended |
 //! | `Source::child` | the end of a child, which it reaps | how it has ended |
+//! | [`Source::clock_steps`] | steps of the wall clock | how far it was set |
+//! | [`Source::port`] | messages from [`Sender`]s | the messages, in order |
 //!
 //! # Life
 //!
@@ -33,6 +35,7 @@
 //! - A handler that panics has consumed its value; the panic goes to the runtime's panic hook, and the source goes on.
 //! - If the target's runtime is shut down before a delivery, the source ends there: nothing runs, everything is dropped.
 
+mod clock_steps;
 mod data;
 pub(crate) mod delivery;
 #[cfg(feature = "io")]
@@ -40,6 +43,7 @@ mod fd;
 #[cfg(feature = "io")]
 mod memory_pressure;
 mod merge;
+mod port;
 #[cfg(feature = "process")]
 mod process;
 #[cfg(feature = "signal")]
@@ -50,6 +54,8 @@ mod timer;
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
 
+pub use clock_steps::ClockStep;
+pub use clock_steps::ClockSteps;
 pub use data::Add;
 pub use data::Mergeable;
 pub use data::Merging;
@@ -64,6 +70,9 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+pub use port::Messages;
+pub use port::Port;
+pub use port::Sender;
 #[cfg(feature = "process")]
 pub use process::{ChildProcess, CpuTimes, Exit, Process, ProcessEvents};
 #[cfg(feature = "signal")]
@@ -76,6 +85,7 @@ pub use signal::SignalSender;
 pub use signal::Signals;
 #[cfg(feature = "signal")]
 pub use signal::graceful_shutdown;
+pub use timer::Missed;
 pub use timer::Schedule;
 pub use timer::Timer;
 

@@ -127,7 +127,7 @@ fn sources_can_be_shown_from_their_description_to_their_end() {
         show_source(Source::or(&queue), |builder| builder.activate());
         show_source(Source::replace::<Vec<u8>>(&queue), |builder| builder.activate());
         show_source(Source::merging::<(Max<u8>, Min<u8>, Last<u8>)>(&queue), |builder| builder.activate());
-        show_source(Source::timer(&queue).every(Duration::ZERO), |builder| builder.activate().unwrap());
+        show_source(Source::timer(&queue).every(Duration::from_nanos(1)), |builder| builder.activate().unwrap());
     }
     finish(&runtime);
 }

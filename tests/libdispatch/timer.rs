@@ -44,7 +44,7 @@ fn one_shots_fire_once_and_a_repeating_timer_until_it_is_cancelled_in_its_third_
             let mut called = called.lock();
             called.push("call");
             if called.len() == 3 {
-                timer.set(Schedule::after(Duration::ZERO));
+                timer.set(Schedule::after(Duration::ZERO)).unwrap();
                 timer.cancel();
             }
         })

@@ -28,7 +28,7 @@ fn a_schedule_set_in_the_first_call_takes_effect_for_the_second() {
         let mut called = called.lock();
         called.push(fires);
         match called.len() {
-            1 => timer.set(Schedule::after(Duration::ZERO).every(interval)),
+            1 => timer.set(Schedule::after(Duration::ZERO).every(interval)).unwrap(),
             15 => timer.cancel(),
             _ => {}
         }

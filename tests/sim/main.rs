@@ -4,6 +4,8 @@
 
 mod deadlocks;
 mod endings;
+mod missed;
+mod ports;
 mod programs;
 mod replay;
 mod time;

@@ -1,6 +1,6 @@
 //! Virtual time.
 
-use concourse::{Clock, Deadline, Dispatch, Event, Runtime, Semaphore, Sim, Source, WaitError, wait_for};
+use concourse::{Clock, Deadline, Dispatch, Event, Runtime, Semaphore, Sim, Source, TimerError, WaitError, wait_for};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -108,5 +108,13 @@ fn an_answer_that_comes_too_late_goes_back() {
         });
         assert_eq!(answer, Err(WaitError::TimedOut { after: HOUR }));
         refused.wait();
+    });
+}
+
+#[test]
+fn clocks_that_nobody_sets_have_no_steps_to_tell_of() {
+    run(|runtime| {
+        let steps = Source::clock_steps(&runtime.serial("watch")).on_event(|_| unreachable!()).activate();
+        assert_eq!(steps.unwrap_err(), TimerError::Unsupported);
     });
 }

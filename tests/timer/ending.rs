@@ -44,9 +44,9 @@ fn a_timer_that_was_cancelled_cannot_be_set_again() {
     let builder = Source::timer(&queue).after(HOUR).on_event(move |_| panic!("{captured:?}: it was cancelled"));
     let timer = builder.on_cancel(move || assert!(!ended.swap(true, Ordering::Relaxed))).activate().unwrap();
     timer.cancel();
-    timer.set(Schedule::after(Duration::ZERO).every(millis(1)));
+    timer.set(Schedule::after(Duration::ZERO).every(millis(1))).unwrap();
     wait_until(|| cancelled.load(Ordering::Relaxed));
-    timer.set(Schedule::after(Duration::ZERO).every(millis(1)));
+    timer.set(Schedule::after(Duration::ZERO).every(millis(1))).unwrap();
     let_time_pass(&queue, 5);
     assert_eq!(Arc::strong_count(&calls), 1);
     finish(&runtime);
@@ -56,13 +56,15 @@ fn a_timer_that_was_cancelled_cannot_be_set_again() {
 fn dropping_the_last_handle_ends_a_timer_silently_whatever_it_waits_for() {
     let runtime = runtime();
     let queue = runtime.serial("main");
-    for schedule in [Schedule::after(HOUR), Schedule::after(Duration::ZERO).every(Duration::ZERO), Schedule::never()] {
+    for schedule in
+        [Schedule::after(HOUR), Schedule::after(Duration::ZERO).every(Duration::from_nanos(1)), Schedule::never()]
+    {
         for suspended in [false, true] {
             let captured = Arc::new(());
             let (event, cancel) = (Arc::clone(&captured), Arc::clone(&captured));
             let builder = Source::timer(&queue).after(HOUR).on_event(move |_| _ = &event);
             let timer = builder.on_cancel(move || panic!("{cancel:?}: nobody cancelled it")).activate().unwrap();
-            timer.set(schedule);
+            timer.set(schedule).unwrap();
             if suspended {
                 timer.suspend().unwrap();
             }
@@ -95,10 +97,11 @@ fn timers_are_quiet_after_their_runtime_and_leave_nothing() {
         let (queue, captured, calls) = (runtime.serial("main"), Arc::new(()), Arc::new(AtomicU64::new(0)));
         let timers = [HOUR, Duration::ZERO, millis(1)].map(|delay| {
             let (captured, calls) = (Arc::clone(&captured), Arc::clone(&calls));
-            let builder = Source::timer(&queue).after(delay).every(delay).on_event(move |_| {
-                let _captured = &captured;
-                calls.fetch_add(1, Ordering::Relaxed);
-            });
+            let builder =
+                Source::timer(&queue).after(delay).every(delay.max(Duration::from_nanos(1))).on_event(move |_| {
+                    let _captured = &captured;
+                    calls.fetch_add(1, Ordering::Relaxed);
+                });
             builder.on_cancel(|| panic!("nobody cancelled it")).activate().unwrap()
         });
         wait_until(|| calls.load(Ordering::Relaxed) > 10);
@@ -106,7 +109,7 @@ fn timers_are_quiet_after_their_runtime_and_leave_nothing() {
         assert!(report.complete && report.panics == 0, "{report:?}");
         let at_the_end = calls.load(Ordering::Relaxed);
         for timer in timers {
-            timer.set(Schedule::after(Duration::ZERO));
+            timer.set(Schedule::after(Duration::ZERO)).unwrap();
             drop(timer);
         }
         assert_eq!(Arc::strong_count(&captured), 1);
@@ -124,7 +127,7 @@ fn a_timer_that_comes_after_the_runtimes_end_has_ended() {
     let builder = Source::timer(&queue).on_event(move |_| panic!("{event:?}: there is no thread to run it"));
     let timer = builder.activate().unwrap();
     assert!(timer.handle().has_ended());
-    timer.set(Schedule::after(Duration::ZERO));
+    timer.set(Schedule::after(Duration::ZERO)).unwrap();
     assert_eq!(Arc::strong_count(&captured), 1);
 }
 

@@ -2,6 +2,8 @@
 //! holds the count against the clock on both sides. None is early, and none that was due when the call began is missing.
 
 mod ending;
+mod many;
+mod missed;
 mod schedule;
 #[path = "../timed/mod.rs"]
 mod timed;

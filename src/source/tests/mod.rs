@@ -1,8 +1,10 @@
-//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`]) and against one
-//! with two threads ([`threads`]).
+//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`], [`port`]) and
+//! against one with two threads ([`threads`]).
 
+mod clock_steps;
 mod life;
 mod panics;
+mod port;
 mod queue;
 mod threads;
 mod values;

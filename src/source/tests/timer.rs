@@ -98,7 +98,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Times from `next` on, on a clock that the test makes up.
 fn times(next: u64, interval: u64) -> Times {
-    Times { clock: Clock::Monotonic, next: Nanos(next), interval, leeway: Duration::ZERO }
+    Times { clock: Clock::Monotonic, next: Nanos(next), interval, leeway: Duration::ZERO, missed: Missed::Count }
 }
 
 /// What `schedule` comes to at an instant 1000.
@@ -177,9 +177,63 @@ fn what_is_beyond_the_range_never_comes() {
 }
 
 #[test]
-fn an_interval_of_zero_is_a_nanosecond() {
-    let mut times = at_1000(Schedule::after(Duration::ZERO).every(Duration::ZERO));
-    assert_eq!((times.take(Nanos(1000)), times.take(Nanos(1005)), times.next), (1, 5, Nanos(1006)));
+fn an_interval_of_zero_is_refused_and_changes_nothing() {
+    let (queue, jobs, _) = Stepped::new();
+    let zero = Schedule::after(Duration::ZERO).every(Duration::ZERO);
+    let refused = Source::timer(&queue).every(Duration::ZERO).on_event(|_| panic!("it is not active")).activate();
+    assert_eq!(refused.unwrap_err(), TimerError::ZeroInterval);
+    assert!(queue.engine().running_event_loop().is_none(), "nothing was started for it");
+    let timer = Source::timer(&queue).after(HOUR).activate().unwrap();
+    assert_eq!(timer.set(zero), Err(TimerError::ZeroInterval));
+    assert_eq!(timer.set(zero.every(nanos(1)).every(Duration::ZERO)), Err(TimerError::ZeroInterval));
+    assert_eq!(queue.end(), 1, "it is armed for the first hour");
+    drop(timer);
+    while Jobs::run(&jobs.of_queue) > 0 {}
+}
+
+/// What the handler is given of times that are looked at at these instants, and when the next is due.
+fn given(missed: Missed, looks: &[u64]) -> (Vec<u64>, u64) {
+    let mut times = Times { missed, ..times(0, 10) };
+    let given = looks.iter().map(|now| times.take(Nanos(*now))).collect();
+    (given, times.next.0)
+}
+
+#[test]
+fn missed_times_are_counted_skipped_caught_up_with_or_delayed() {
+    let looks = [0, 11, 47, 47, 47, 47, 50];
+    assert_eq!(given(Missed::Count, &looks), (vec![1, 1, 3, 0, 0, 0, 1], 60));
+    assert_eq!(given(Missed::Skip, &looks), (vec![1, 1, 1, 0, 0, 0, 1], 60));
+    assert_eq!(given(Missed::Burst, &looks), (vec![1, 1, 1, 1, 1, 0, 1], 60));
+    assert_eq!(given(Missed::Delay, &looks), (vec![1, 1, 1, 0, 0, 0, 0], 57));
+    assert_eq!(given(Missed::Delay, &[0, 11, 20, 21, 30, 31]), (vec![1, 1, 0, 1, 0, 1], 41));
+}
+
+#[test]
+fn a_single_time_is_the_same_to_every_policy() {
+    for missed in [Missed::Count, Missed::Skip, Missed::Burst, Missed::Delay] {
+        let mut once = at_1000(Schedule::after(nanos(7)).missed(missed));
+        assert_eq!((once.take(Nanos(1006)), once.take(Nanos(5000)), once.take(Nanos(5000))), (0, 1, 0));
+        assert_eq!((once.next, once.are_due(Nanos(u64::MAX - 1))), (Nanos::FOREVER, false));
+    }
+}
+
+#[test]
+fn a_timer_that_catches_up_needs_one_wake_up() {
+    let (queue, jobs, _) = Stepped::new();
+    let (given, start) = (Arc::new(Mutex::new(Vec::new())), Deadline::now(Clock::Monotonic) - HOUR * 4);
+    let handler = Arc::clone(&given);
+    let timer = Source::timer(&queue).at(start).every(HOUR).missed(Missed::Burst);
+    let timer = timer.on_event(move |fires| handler.lock().push(fires)).activate().unwrap();
+    while jobs.of_queue.lock().is_empty() {
+        crate::sync::yield_now();
+    }
+    let turns: usize = (0..5).map(|_| Jobs::run(&jobs.of_queue)).sum();
+    assert_eq!((turns, Jobs::run(&jobs.of_queue)), (5, 0), "one turn after the other");
+    assert_eq!(*given.lock(), [1; 5]);
+    assert_eq!(queue.engine().running_event_loop().unwrap().wakeups(), 1);
+    assert_eq!(queue.end(), 1, "armed for the next hour");
+    drop(timer);
+    while Jobs::run(&jobs.of_queue) > 0 {}
 }
 
 #[test]
@@ -189,7 +243,7 @@ fn half_of_the_interval_is_the_most_leeway() {
     assert_eq!(leeway(often.leeway(nanos(49))), nanos(49));
     assert_eq!(leeway(often.leeway(nanos(50))), nanos(50));
     assert_eq!(leeway(often.leeway(Duration::MAX)), nanos(50));
-    assert_eq!(leeway(often.every(Duration::ZERO).leeway(HOUR)), Duration::ZERO);
+    assert_eq!(leeway(often.every(nanos(1)).leeway(HOUR)), Duration::ZERO);
     assert_eq!(leeway(Schedule::after(HOUR).leeway(HOUR)), HOUR, "nothing bounds that of a single time");
 }
 
@@ -219,7 +273,7 @@ fn a_turn_that_finds_no_time_leaves_the_timer_armed_once() {
         assert!(timer.handle.delivery().knock());
         assert_eq!(Jobs::run(&jobs.of_queue), 1);
     }
-    timer.set(Schedule::after(HOUR * 2));
+    timer.set(Schedule::after(HOUR * 2)).unwrap();
     assert_eq!(queue.end(), 1);
     drop(timer);
     assert_eq!(Jobs::run(&jobs.of_queue), 1, "the last turn, which refers to its queue");
@@ -232,9 +286,9 @@ fn a_timer_that_ends_or_never_fires_is_not_in_the_event_loop() {
     let (cancelled, dropped, quiet) = (timer(), timer(), timer());
     cancelled.cancel();
     drop(dropped);
-    quiet.set(Schedule::never());
+    quiet.set(Schedule::never()).unwrap();
     assert_eq!(Jobs::run(&jobs.of_queue), 2);
-    cancelled.set(Schedule::after(HOUR));
+    cancelled.set(Schedule::after(HOUR)).unwrap();
     assert_eq!(queue.end(), 0);
     drop(quiet);
     assert_eq!(Jobs::run(&jobs.of_queue), 1, "the last turn, which refers to its queue");

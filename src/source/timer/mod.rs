@@ -2,13 +2,14 @@
 //!
 //! What is pending is not counted as time goes by. A timer keeps when it is due next, and a turn computes from the clock
 //! how many times that was, takes them, and arms the timer for the first time that has not come yet. Hence missed times
-//! become a number, the phase is kept, and nothing drifts.
+//! become a number, the phase is kept, and nothing drifts, unless the schedule wants something else of [`Missed`] times.
 //!
 //! ```text
 //! arm ── event loop ── fire: knock, and no more ── turn: take, arm ── handler
 //! ```
 //!
-//! A timer that has fired is out of the event loop until its turn takes it. So one that waits for its handler, behind a
+//! A timer that has fired is out of the event loop until its turn takes it, and one that takes its times one by one stays
+//! out until it has caught up: each turn calls for the next. So one that waits for its handler, behind a
 //! suspension or a long queue, costs nothing meanwhile, however short its interval is.
 //!
 //! # The races it fears
@@ -23,6 +24,12 @@
 //!
 //! The event loop has a strong reference to what it will fire, which ends with the fire or the last turn; a timer has weak
 //! ones to itself and to the event loop.
+
+mod missed;
+mod schedule;
+
+pub use missed::Missed;
+pub use schedule::Schedule;
 
 use super::Source;
 use super::SourceBuilder;
@@ -41,124 +48,16 @@ use crate::sync::Weak;
 use crate::time::Clock;
 use crate::time::Deadline;
 use crate::time::Nanos;
-use crate::time::length;
 use crate::time::now;
+use schedule::First;
+use schedule::Times;
 use std::fmt;
 use std::mem;
 use std::time::Duration;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
-#[path = "tests/timer.rs"]
+#[path = "../tests/timer.rs"]
 mod tests;
-
-/// When a timer fires: at first, how often from then on, and how exactly.
-///
-/// [`Source::set`] takes one. The setters of a timer's builder are those of a schedule.
-///
-/// ```
-/// use concourse::source::Schedule;
-/// use concourse::{Clock, Deadline};
-/// use std::time::{Duration, SystemTime};
-///
-/// let minute = Duration::from_secs(60);
-/// let once_in_a_minute = Schedule::after(minute);
-/// let each_minute_from_now_on = Schedule::after(Duration::ZERO).every(minute).leeway(minute / 10);
-/// let tomorrow = Schedule::at(SystemTime::now() + minute * 60 * 24);
-/// let at_last = Schedule::at(Deadline::now(Clock::Boottime) + minute);
-/// # let _ = (once_in_a_minute, each_minute_from_now_on, tomorrow, at_last);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a schedule does nothing until it is set"]
-pub struct Schedule {
-    first: First,
-    clock: Clock,
-    interval: Option<Duration>,
-    leeway: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
-    /// Counted from when the schedule is set.
-    After(Duration),
-    At(Deadline),
-}
-
-impl Schedule {
-    /// Once, when `delay` has passed from the moment in which the schedule is set, on the monotonic clock unless
-    /// [`clock`](Self::clock) names another.
-    pub fn after(delay: Duration) -> Self {
-        Self::first(First::After(delay))
-    }
-
-    /// Once, at `deadline`, which names its clock itself. One that has passed is due at once; with an
-    /// [interval](Self::every), the times that have passed are missed ones.
-    pub fn at(deadline: impl Into<Deadline>) -> Self {
-        Self::first(First::At(deadline.into()))
-    }
-
-    /// Never: a timer that is set to this stays quiet until it is set again.
-    pub fn never() -> Self {
-        Self::at(Deadline::FOREVER)
-    }
-
-    fn first(first: First) -> Self {
-        Self { first, clock: Clock::default(), interval: None, leeway: Duration::ZERO }
-    }
-
-    /// Repeats the first time every `interval`. An interval of 0 is one nanosecond.
-    pub fn every(mut self, interval: Duration) -> Self {
-        self.interval = Some(interval);
-        self
-    }
-
-    /// Allows each time to come up to `leeway` late if that saves a wake-up of the processor, and only then. Half of the
-    /// interval is the most that is made use of.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
-        self
-    }
-
-    /// The clock on which a delay is counted. A deadline has a clock of its own, which this does not change.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The times of this schedule if it is set at `now`.
-    fn times(self, now: impl FnOnce(Clock) -> Nanos) -> Times {
-        let (clock, next) = match self.first {
-            First::After(delay) => (self.clock, now(self.clock).after(delay)),
-            First::At(deadline) => (deadline.clock(), deadline.at()),
-        };
-        // An interval for ever makes the second time one that never comes.
-        let interval = self.interval.map_or(u64::MAX, length).max(1);
-        let leeway = self.leeway.min(Duration::from_nanos(interval / 2));
-        Times { clock, next, interval, leeway }
-    }
-}
-
-/// The times at which a timer is due and that have not been taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    clock: Clock,
-    next: Nanos,
-    /// Nanoseconds, at least one.
-    interval: u64,
-    leeway: Duration,
-}
-
-impl Times {
-    /// Takes the times up to `now`, and says how many they are.
-    fn take(&mut self, now: Nanos) -> u64 {
-        if now < self.next || self.next == Nanos::FOREVER {
-            return 0;
-        }
-        let late = now.0 - self.next.0;
-        let last = now.0 - late % self.interval;
-        self.next = Nanos(last.saturating_add(self.interval));
-        (late / self.interval).saturating_add(1)
-    }
-}
 
 /// Times that have come: see [`Source::timer`].
 pub struct Timer(Mutex<Life>);
@@ -207,7 +106,7 @@ impl Timer {
         Self(Mutex::new(Life::Described(Schedule::after(Duration::ZERO))))
     }
 
-    /// Replaces the schedule, and with it what is pending.
+    /// Replaces the schedule, which can be kept, and with it what is pending.
     fn set(&self, schedule: Schedule) {
         match &mut *self.0.lock() {
             Life::Described(described) => *described = schedule,
@@ -216,6 +115,14 @@ impl Timer {
                 clockwork.arm();
             }
             Life::Ended => {}
+        }
+    }
+
+    /// Whether the schedule of a timer that is not active can be kept.
+    fn check(&self) -> Result<(), TimerError> {
+        match &*self.0.lock() {
+            Life::Described(schedule) => schedule.check(),
+            Life::Ticking(_) | Life::Ended => Ok(()),
         }
     }
 
@@ -246,8 +153,16 @@ impl Pending for Timer {
     fn take(&self) -> Option<u64> {
         let mut life = self.0.lock();
         let Life::Ticking(clockwork) = &mut *life else { return None };
-        let fires = clockwork.times.take(now(clockwork.times.clock));
-        clockwork.arm();
+        let now = now(clockwork.times.clock);
+        let fires = clockwork.times.take(now);
+        if !clockwork.times.are_due(now) {
+            clockwork.arm();
+        } else if let Some(delivery) = clockwork.delivery.upgrade() {
+            // The next time has come already, and needs no event loop: the turn is followed by another.
+            clockwork.disarm();
+            drop(life);
+            delivery.knock();
+        }
         (fires != 0).then_some(fires)
     }
 
@@ -282,14 +197,14 @@ impl Source {
     /// [`at`](SourceBuilder::at) says when, and [`every`](SourceBuilder::every) makes it repeat. The k-th time after the
     /// first is due exactly k intervals after it, however late a handler was called for the ones before. Times that pass
     /// while the handler runs, or while the source or its target is suspended, become a number: they arrive in one
-    /// call, and the next time keeps to the schedule. No time is early, and none is lost but by [`Source::set`] and the
-    /// end of the source.
+    /// call, and the next time keeps to the schedule, unless [`missed`](SourceBuilder::missed) says otherwise. No time is
+    /// early, and none is lost but by [`Source::set`] and the end of the source.
     ///
     /// A delay or an interval that reaches beyond 584 years never ends. A timer that will not fire again stays until it
     /// is cancelled or dropped, and can be [set](Source::set) again. Once the target's runtime is shut down it is quiet.
     ///
     /// On [`Clock::Wall`], setting the clock forwards makes the times in between missed ones, and setting it back makes
-    /// the next one wait until the clock gets there. This is libdispatch's `DISPATCH_SOURCE_TYPE_TIMER`, with
+    /// the next one wait until the clock gets there; [`Source::clock_steps`] tells of it. This is libdispatch's `DISPATCH_SOURCE_TYPE_TIMER`, with
     /// a leeway that is made use of.
     ///
     /// # Examples
@@ -324,13 +239,13 @@ impl Source {
 impl SourceBuilder<Timer> {
     /// Fires first when `delay` has passed from the activation: see [`Schedule::after`].
     pub fn after(self, delay: Duration) -> Self {
-        self.describe(|schedule| Schedule { first: First::After(delay), ..schedule })
+        self.describe(|schedule| schedule.beginning(First::After(delay)))
     }
 
     /// Fires first at `deadline`: see [`Schedule::at`].
     pub fn at(self, deadline: impl Into<Deadline>) -> Self {
         let first = First::At(deadline.into());
-        self.describe(|schedule| Schedule { first, ..schedule })
+        self.describe(|schedule| schedule.beginning(first))
     }
 
     /// Fires again every `interval`: see [`Schedule::every`].
@@ -348,6 +263,11 @@ impl SourceBuilder<Timer> {
         self.describe(|schedule| schedule.clock(clock))
     }
 
+    /// Does with missed times what `missed` says: see [`Missed`].
+    pub fn missed(self, missed: Missed) -> Self {
+        self.describe(|schedule| schedule.missed(missed))
+    }
+
     fn describe(self, change: impl FnOnce(Schedule) -> Schedule) -> Self {
         self.source.handle.delivery().pending().describe(change);
         self
@@ -360,10 +280,11 @@ impl SourceBuilder<Timer> {
     ///
     /// # Errors
     ///
-    /// [`TimerError`] if the kernel refuses the descriptors or the thread of the event loop, which the first timer of a
-    /// runtime starts. The handlers are dropped then.
+    /// [`TimerError::ZeroInterval`]; the others if the kernel refuses the descriptors or the thread of the event loop, which
+    /// the first timer of a runtime starts. The handlers are dropped then.
     pub fn activate(self) -> Result<Source<Timer>, TimerError> {
         let delivery = self.source.handle.delivery();
+        delivery.pending().check()?;
         let event_loop = delivery.engine().event_loop()?;
         if let Some(event_loop) = &event_loop {
             delivery.pending().start(event_loop, delivery);
@@ -383,6 +304,10 @@ impl Source<Timer> {
     /// of this one. From the target queue of a serial timer, or from its handler, that is exact; from elsewhere a call
     /// for the schedule before may be running. Has no effect once the source has ended.
     ///
+    /// # Errors
+    ///
+    /// [`TimerError::ZeroInterval`], and the timer keeps the schedule it has.
+    ///
     /// ```
     /// use concourse::source::Schedule;
     /// use concourse::{Event, Queue, Source};
@@ -393,11 +318,13 @@ impl Source<Timer> {
     /// let tell = idle.clone();
     /// let timeout = Source::timer(&queue).after(Duration::from_secs(60)).on_event(move |_| tell.set()).activate()?;
     /// // Something happens: the timeout starts anew.
-    /// timeout.set(Schedule::after(Duration::from_millis(5)));
+    /// timeout.set(Schedule::after(Duration::from_millis(5)))?;
     /// idle.wait();
     /// # Ok::<(), concourse::TimerError>(())
     /// ```
-    pub fn set(&self, schedule: Schedule) {
+    pub fn set(&self, schedule: Schedule) -> Result<(), TimerError> {
+        schedule.check()?;
         self.handle.delivery().pending().set(schedule);
+        Ok(())
     }
 }
