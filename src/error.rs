@@ -27,8 +27,10 @@ macro_rules! errors {
 }
 
 mod event_loop;
+mod pace;
 
 pub use event_loop::{EventLoopError, WatchError};
+pub use pace::PaceError;
 
 errors! {
     /// Why a queue was not built.

@@ -76,8 +76,8 @@ mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
-    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
-    SyncError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, RuntimeError, SubmitError,
+    SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};

@@ -122,7 +122,7 @@ impl Model {
         };
         let end = move || at_end.alone(|| at_end.ends.store(at_end.ends() + 1, Ordering::Relaxed));
         let handlers = Handlers { registered: None, event: Some(Box::new(event)), cancelled: Some(Box::new(end)) };
-        delivery.activate(None, handlers);
+        delivery.activate(None, handlers, None);
         Arc::new(Self { line, seen, delivery })
     }
 

@@ -30,6 +30,7 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
+mod pace;
 pub(crate) mod state;
 mod timer;
 
@@ -46,6 +47,9 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+pub use pace::Edge;
+pub use pace::Paced;
+pub use pace::Unpaced;
 pub use timer::Schedule;
 pub use timer::Timer;
 
@@ -55,7 +59,9 @@ use crate::sync::Arc;
 use crate::sync::Weak;
 use delivery::Delivery;
 use delivery::Handlers;
+use pace::Rule;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// An event source that delivers to a handler on a queue; `K` says what it collects.
 ///
@@ -106,7 +112,7 @@ impl<K: Pending> Source<K> {
     ///
     /// # Errors
     ///
-    /// [`SuspendError::TooManySuspensions`] after 2²⁷ - 1 suspensions without a resume.
+    /// [`SuspendError::TooManySuspensions`] after 2²⁶ - 1 suspensions without a resume.
     pub fn suspend(&self) -> Result<(), SuspendError> {
         self.handle.0.suspend()
     }
@@ -171,23 +177,28 @@ impl<K: Pending> Drop for SuspendedSource<K> {
     }
 }
 
-/// Describes a source; `activate` starts it.
+/// Describes a source; `activate` starts it. `P` says whether it has a pace: whether [`throttle`](Self::throttle) or
+/// [`debounce`](Self::debounce) was called.
 ///
 /// Dropping the builder drops the handlers, and what was merged through its [`handle`](Self::handle).
 #[must_use = "a source that is not activated delivers nothing"]
-pub struct SourceBuilder<K: Pending = Add> {
+pub struct SourceBuilder<K: Pending = Add, P = Unpaced> {
     source: Source<K>,
     label: Option<Arc<str>>,
     handlers: Handlers<K::Value>,
+    pace: Option<Rule>,
+    paced: PhantomData<P>,
 }
 
 impl<K: Pending> SourceBuilder<K> {
     fn new(pending: K, target: &impl Dispatch) -> Self {
         let handle = Handle(Delivery::inactive(pending, Arc::new(target.clone())));
-        let owner = Arc::new(Owner(handle.clone()));
-        Self { source: Source { handle, owner }, label: None, handlers: Handlers::default() }
+        let source = Source { owner: Arc::new(Owner(handle.clone())), handle };
+        Self { source, label: None, handlers: Handlers::default(), pace: None, paced: PhantomData }
     }
+}
 
+impl<K: Pending, P> SourceBuilder<K, P> {
     /// Names the source in errors and reports; without it, it is called as its target queue.
     pub fn label(mut self, label: &str) -> Self {
         self.label = Some(label.into());
@@ -235,7 +246,7 @@ impl<K: Pending> SourceBuilder<K> {
     }
 
     fn start(self) -> Source<K> {
-        self.source.handle.0.activate(self.label, self.handlers);
+        self.source.handle.0.activate(self.label, self.handlers, self.pace);
         self.source
     }
 }
@@ -285,7 +296,7 @@ impl<K: Pending> fmt::Debug for SuspendedSource<K> {
     }
 }
 
-impl<K: Pending> fmt::Debug for SourceBuilder<K> {
+impl<K: Pending, P> fmt::Debug for SourceBuilder<K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SourceBuilder").field(&*self.source.handle.0).finish()
     }

@@ -2,6 +2,7 @@
 //! with two threads ([`threads`]).
 
 mod life;
+mod pace;
 mod panics;
 mod queue;
 mod threads;
