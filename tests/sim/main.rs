@@ -4,6 +4,7 @@
 
 mod deadlocks;
 mod endings;
+mod pace;
 mod programs;
 mod replay;
 mod time;
