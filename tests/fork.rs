@@ -7,6 +7,7 @@
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
+use concourse::PaceError;
 use concourse::Qos;
 use concourse::Queue;
 use concourse::Runtime;
@@ -436,6 +437,27 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
     assert_eq!(runtime.statistics().timer_wakeups, 1, "nobody else has woken the event loop");
 }
 
+fn a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace() {
+    let runtime = runtime();
+    let queue = runtime.serial("paced");
+    let delivered = Event::new();
+    let tell = delivered.clone();
+    let builder = Source::add(&queue).debounce(Duration::from_millis(100)).on_event(move |value| {
+        assert_eq!(value, 1);
+        tell.set();
+    });
+    let source = builder.activate().unwrap();
+    source.merge(1);
+    Child::run(|| {
+        let refused = Source::add(&queue).label("late").throttle(Duration::from_millis(1)).activate();
+        assert_eq!(refused.unwrap_err(), PaceError::Forked { label: "late".into() });
+        source.merge(2);
+        source.cancel();
+    })
+    .assert_success();
+    delivered.wait_timeout(GENEROUS).unwrap();
+}
+
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("submissions_are_refused", submissions_are_refused),
@@ -458,6 +480,10 @@ fn main() {
         ),
         ("a_child_and_its_children_have_no_runtimes", a_child_and_its_children_have_no_runtimes),
         ("timers_of_the_parent_are_not_touched_by_the_child", timers_of_the_parent_are_not_touched_by_the_child),
+        (
+            "a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace",
+            a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace,
+        ),
     ];
     // The children's panics are expected: their messages suffice.
     std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
