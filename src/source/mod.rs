@@ -30,7 +30,7 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
-mod pace;
+pub(crate) mod pace;
 pub(crate) mod state;
 mod timer;
 

@@ -51,6 +51,7 @@ use crate::event_loop::TimerKey;
 use crate::job::Job;
 use crate::sync::Arc;
 use crate::sync::Mutex;
+use crate::sync::yield_point;
 use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
@@ -171,6 +172,7 @@ impl Pace {
 
     /// Leaves the job of a turn with the event loop until its time has come; gives it back if it has.
     pub(super) fn hold<P: Pending>(&self, turn: Job, delivery: &Arc<Delivery<P>>) -> Option<Job> {
+        yield_point();
         let now = now(Clock::Monotonic);
         let mut wait = self.wait.lock();
         let due = self.due(&mut wait, now);
@@ -200,6 +202,7 @@ impl Pace {
     /// Takes the job of a turn back from the event loop, if it is there. The caller has changed what `hold` looks at, and
     /// has a reference to the delivery.
     pub(super) fn release(&self, engine: &Engine) -> Option<Job> {
+        yield_point();
         let key = self.wait.lock().armed.take()?;
         engine.running_event_loop()?.cancel(key)?.job
     }
