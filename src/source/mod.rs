@@ -12,6 +12,13 @@
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
 //!
+//! # Pace
+//!
+//! A source calls its handler as soon as its queue gets there. One that shall wait is given a pace:
+//! [`throttle`](SourceBuilder::throttle) bounds how often the handler is called, [`debounce`](SourceBuilder::debounce)
+//! waits until it has become quiet, and [`max_delay`](SourceBuilder::max_delay) bounds every wait. None of them drops
+//! anything: what waits is merged. Activating such a source starts the runtime's event loop, and fails if that does.
+//!
 //! # Life
 //!
 //! A source is described by a [`SourceBuilder`], which ends in `activate`. Before that nothing

@@ -64,7 +64,7 @@ impl<K: Pending> SourceBuilder<K> {
     ///
     /// While the source is suspended nothing is called and no timer runs. The time goes on meanwhile: if the period has
     /// ended when the source is resumed, the call comes at once. Cancelling does not wait for a period either. A shutdown
-    /// that [drains](crate::Shutdown::Drain) delivers at once what was held back.
+    /// that [drains](crate::Shutdown::Drain) delivers at once what was held back, and any other drops it.
     ///
     /// # Examples
     ///
