@@ -29,6 +29,7 @@ macro_rules! errors {
 mod event_loop;
 #[cfg(feature = "io")]
 mod memory_pressure;
+mod pace;
 mod port;
 #[cfg(feature = "process")]
 mod process;
@@ -38,6 +39,7 @@ mod signal;
 pub use event_loop::{EventLoopError, WatchError};
 #[cfg(feature = "io")]
 pub use memory_pressure::MemoryPressureError;
+pub use pace::PaceError;
 pub use port::{PortError, SendError};
 #[cfg(feature = "process")]
 pub use process::{ProcessError, RefusedChild};

@@ -54,6 +54,7 @@ fn sources_are_shared_between_threads() {
     shared::<source::Schedule>();
     shared::<Source<source::Port<std::cell::Cell<u8>>>>();
     shared::<source::Sender<std::cell::Cell<u8>>>();
+    shared::<source::Edge>();
     // A value that must stay on one thread at a time makes no difference: it is only ever moved.
     shared::<Source<source::Replace<std::cell::Cell<u8>>>>();
 }
@@ -76,6 +77,7 @@ fn plain_values_are_shared_between_threads() {
     shared::<EventLoopError>();
     shared::<GroupError>();
     shared::<MainQueueError>();
+    shared::<PaceError>();
     shared::<RuntimeError>();
     shared::<SuspendError>();
     shared::<TimerError>();
@@ -163,6 +165,7 @@ fn everything_can_be_shown() {
     shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>, WorkItem, Outcome, Cancellation)>();
     shown::<(Source, source::Handle, source::SuspendedSource, source::SourceBuilder, source::Schedule)>();
     shown::<(source::Sender<u8>, source::Messages<u8>, source::Port<u8>)>();
+    shown::<(source::SourceBuilder<source::Add, source::Paced>, source::Edge, source::Paced, source::Unpaced)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
     shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError)>();
@@ -178,6 +181,7 @@ fn errors_are_errors() {
     error::<BuildError>();
     error::<EventLoopError>();
     error::<GroupError>();
+    error::<PaceError>();
     error::<RuntimeError>();
     error::<SuspendError>();
     error::<TimerError>();

@@ -7,6 +7,7 @@
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
+use concourse::PaceError;
 use concourse::PortError;
 use concourse::Qos;
 use concourse::Queue;
@@ -500,6 +501,27 @@ fn descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them() {
     }
 }
 
+fn a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace() {
+    let runtime = runtime();
+    let queue = runtime.serial("paced");
+    let delivered = Event::new();
+    let tell = delivered.clone();
+    let builder = Source::add(&queue).debounce(Duration::from_millis(100)).on_event(move |value| {
+        assert_eq!(value, 1);
+        tell.set();
+    });
+    let source = builder.activate().unwrap();
+    source.merge(1);
+    Child::run(|| {
+        let refused = Source::add(&queue).label("late").throttle(Duration::from_millis(1)).activate();
+        assert_eq!(refused.unwrap_err(), PaceError::Forked { label: "late".into() });
+        source.merge(2);
+        source.cancel();
+    })
+    .assert_success();
+    delivered.wait_timeout(GENEROUS).unwrap();
+}
+
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("submissions_are_refused", submissions_are_refused),
@@ -527,6 +549,10 @@ fn main() {
         (
             "descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them",
             descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them,
+        ),
+        (
+            "a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace",
+            a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace,
         ),
     ];
     // The children's panics are expected: their messages suffice.

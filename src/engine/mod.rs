@@ -331,6 +331,11 @@ impl Engine {
 
     /// An engine that runs every job in place, for tests below the pool.
     pub(crate) fn in_place() -> Arc<Self> {
+        Self::in_place_with_loop(Box::new(EventLoop::start))
+    }
+
+    /// The same, with an event loop that the test starts.
+    pub(crate) fn in_place_with_loop(start_loop: StartLoop) -> Arc<Self> {
         struct InPlace;
         impl Executor for InPlace {
             fn submit(&self, job: Job, _: job::Route, _: crate::qos::Qos) -> Result<(), Job> {
@@ -350,7 +355,7 @@ impl Engine {
                 true
             }
         }
-        Self::new("in place".into(), Arc::new(InPlace), Hooks::default())
+        Self::with_loop("in place".into(), Arc::new(InPlace), Hooks::default(), start_loop)
     }
 }
 

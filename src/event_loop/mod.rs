@@ -109,8 +109,8 @@ use timers::Timers;
 pub trait Sink: Send + Sync + 'static {
     /// A timer's deadline `due` has passed. `job` is what was armed with it.
     ///
-    /// Called on the loop thread, outside all locks. It must not block and must not run user code; dropping the job or
-    /// the last reference to something of the user's runs user code.
+    /// Called on the loop thread, or in its place by a shutdown that drains, outside all locks. It must not block and must
+    /// not run user code; dropping the job or the last reference to something of the user's runs user code.
     fn fire(self: Arc<Self>, job: Option<Job>, due: Nanos);
 
     /// The label of the queue behind the sink, for reporting a job that will never be delivered.
@@ -288,7 +288,7 @@ impl EventLoop {
     /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
     /// it: then the thread ends after what it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
-        let armed = self.timers.iter().flat_map(Timers::close).collect();
+        let armed = self.close_timers();
         self.descriptors.close();
         drop(self.steps.close());
         self.state.stop();
@@ -308,6 +308,11 @@ impl EventLoop {
             Bed::Simulation(sleeper) => sleeper.see_off(),
         }
         armed
+    }
+
+    /// Accepts no more timers, and gives back those that wait.
+    pub(crate) fn close_timers(&self) -> Vec<Armed> {
+        self.timers.iter().flat_map(Timers::close).collect()
     }
 
     /// How often the loop thread has been woken.

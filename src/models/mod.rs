@@ -15,6 +15,8 @@ mod lane;
 mod loan;
 mod main_queue;
 mod meetings;
+#[cfg(feature = "sim")]
+mod pace;
 mod parking;
 mod plain;
 mod pool;

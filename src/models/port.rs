@@ -49,7 +49,7 @@ impl Tally {
 /// Two threads send a message each, waiting for room if need be, and run the handler's queue; meanwhile `end` ends the
 /// port. How many were sent, received and left.
 fn play(end: fn(Source<Port<()>>)) -> (usize, (usize, usize)) {
-    let (target, tally) = (Target(Line::new()), Arc::new(Tally::default()));
+    let (target, tally) = (Target(Line::new(Engine::in_place())), Arc::new(Tally::default()));
     let (at_event, at_end) = (Arc::clone(&tally), Arc::clone(&tally));
     let builder = Source::bounded_port(&target, 1)
         .on_event(move |messages| {

@@ -3,6 +3,7 @@
 
 use super::source::Line;
 use super::{JoinHandle, check, spawn};
+use crate::engine::Engine;
 use crate::source::Pending;
 use crate::source::delivery::{Delivery, Handlers, Sealed};
 use crate::source::signal::state::{Duty, First, Tally};
@@ -33,12 +34,12 @@ struct Model {
 
 impl Model {
     fn new() -> Arc<Self> {
-        let (line, seen) = (Line::new(), Arc::new(AtomicU64::new(0)));
+        let (line, seen) = (Line::new(Engine::in_place()), Arc::new(AtomicU64::new(0)));
         let delivery = Delivery::inactive(Arrived(Tally::new()), line.clone());
         let sum = Arc::clone(&seen);
         // Turns are ordered by their source: nothing is lost by adding in two steps.
         let event = move |count| sum.store(sum.load(Ordering::Relaxed) + count, Ordering::Relaxed);
-        delivery.activate(None, Handlers { event: Some(Box::new(event)), ..Handlers::default() });
+        delivery.activate(None, Handlers { event: Some(Box::new(event)), ..Handlers::default() }, None);
         Arc::new(Self { line, bell: AtomicU64::new(0), delivery, seen })
     }
 

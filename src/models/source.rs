@@ -10,6 +10,7 @@ use crate::queue::Accept;
 use crate::queue::GlobalQueue;
 use crate::source::Pending;
 use crate::source::delivery::{Delivery, Handlers, Sealed};
+use crate::source::pace::Rule;
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::collections::VecDeque;
 
@@ -21,8 +22,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { jobs: Mutex::new(VecDeque::new()), label: "model".into(), engine: Engine::in_place() })
+    pub(super) fn new(engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self { jobs: Mutex::new(VecDeque::new()), label: "model".into(), engine })
     }
 
     pub(super) fn run(&self) {
@@ -53,7 +54,7 @@ impl Accept for Line {
 }
 
 /// A sum whose mergers say who they are.
-struct Sum {
+pub(super) struct Sum {
     cells: Striped,
     /// The first turn that takes adds the stripes.
     grows: bool,
@@ -78,7 +79,7 @@ impl Pending for Sum {
 /// What the handlers have seen. They use nothing that orders them, so that a missing order between two turns shows as
 /// an old value.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     inside: AtomicUsize,
     sum: AtomicU64,
     events: AtomicUsize,
@@ -102,15 +103,19 @@ impl Seen {
 }
 
 /// A source on a line, and what its handlers have seen.
-struct Model {
-    line: Arc<Line>,
-    seen: Arc<Seen>,
-    delivery: Arc<Delivery<Sum>>,
+pub(super) struct Model {
+    pub(super) line: Arc<Line>,
+    pub(super) seen: Arc<Seen>,
+    pub(super) delivery: Arc<Delivery<Sum>>,
 }
 
 impl Model {
     fn new(grows: bool) -> Arc<Self> {
-        let (line, seen) = (Line::new(), Arc::new(Seen::default()));
+        Self::on(Engine::in_place(), grows, None)
+    }
+
+    pub(super) fn on(engine: Arc<Engine>, grows: bool, pace: Option<Rule>) -> Arc<Self> {
+        let (line, seen) = (Line::new(engine), Arc::new(Seen::default()));
         let delivery = Delivery::inactive(Sum { cells: Striped::new(), grows }, line.clone());
         let (at_event, at_end) = (Arc::clone(&seen), Arc::clone(&seen));
         let event = move |n| {
@@ -122,24 +127,24 @@ impl Model {
         };
         let end = move || at_end.alone(|| at_end.ends.store(at_end.ends() + 1, Ordering::Relaxed));
         let handlers = Handlers { registered: None, event: Some(Box::new(event)), cancelled: Some(Box::new(end)) };
-        delivery.activate(None, handlers);
+        delivery.activate(None, handlers, pace);
         Arc::new(Self { line, seen, delivery })
     }
 
-    fn merge(&self, ordinal: u32, n: u64) -> bool {
+    pub(super) fn merge(&self, ordinal: u32, n: u64) -> bool {
         self.delivery.pending().cells.add_as(ordinal, n);
         self.delivery.knock()
     }
 
     /// Runs what is left, when all threads have been joined.
-    fn finish(&self) -> (u64, usize) {
+    pub(super) fn finish(&self) -> (u64, usize) {
         self.line.run();
         (self.seen.sum(), self.seen.ends())
     }
 }
 
 /// Runs `parts` at the same time, the last one on this thread, until all have returned.
-fn together<const N: usize>(model: &Arc<Model>, parts: [fn(&Model); N], last: fn(&Model)) {
+pub(super) fn together<const N: usize>(model: &Arc<Model>, parts: [fn(&Model); N], last: fn(&Model)) {
     let threads = parts.map(|part| {
         let model = Arc::clone(model);
         spawn(move || part(&model))

@@ -20,11 +20,14 @@ use crate::engine::Engine;
 use crate::engine::Loss;
 use crate::engine::MainLane;
 use crate::engine::Phase;
+use crate::event_loop::Armed;
+use crate::job::Kind;
 use crate::sync::Arc;
 use crate::sync::OnceLock;
 use crate::sync::deadline_after;
 use crate::sync::is_child;
 use crate::sync::now;
+use crate::time::Nanos;
 use std::fmt;
 use std::time::Duration;
 
@@ -132,7 +135,7 @@ impl Runtime {
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
         // Before anything is refused, so that the event loop's thread never has a refused job to drop.
-        self.end_timers();
+        self.end_timers(how);
         self.engine.advance_to(match how {
             Shutdown::Drain => Phase::Draining,
             Shutdown::CancelPending => Phase::Cancelling,
@@ -169,11 +172,17 @@ impl Runtime {
         Report { complete, still_running, suspended, dropped, rejected, panics }
     }
 
-    fn end_timers(&self) {
+    fn end_timers(&self, how: Shutdown) {
         let Some(event_loop) = self.engine.end_event_loop() else { return };
-        for armed in event_loop.stop() {
-            if let Some(job) = armed.job {
-                self.engine.lose(armed.sink.label(), job, Loss::Ended);
+        for Armed { sink, job } in event_loop.stop() {
+            match job {
+                // A source's turn, which its pace holds back.
+                Some(turn) if turn.shape().kind == Kind::Token => match how {
+                    Shutdown::Drain => sink.fire(Some(turn), Nanos::FOREVER),
+                    Shutdown::CancelPending => self.engine.give_up(sink.label(), turn),
+                },
+                Some(job) => self.engine.lose(sink.label(), job, Loss::Ended),
+                None => {}
             }
         }
     }

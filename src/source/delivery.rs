@@ -1,5 +1,7 @@
 #![doc = include_str!("README.md")]
 
+use super::pace::Pace;
+use super::pace::Rule;
 use super::state::Duty;
 use super::state::Knock;
 use super::state::State;
@@ -7,6 +9,7 @@ use super::state::Turn;
 use crate::engine::Engine;
 use crate::engine::Phase;
 use crate::error::SuspendError;
+use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::job::Route;
@@ -16,6 +19,9 @@ use crate::queue::Accept;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
+use crate::time::Clock;
+use crate::time::Nanos;
+use crate::time::now;
 use std::fmt;
 use std::mem;
 
@@ -84,23 +90,40 @@ pub(crate) struct Delivery<P: Pending> {
     target: Arc<dyn Accept>,
     /// Set at the activation, if at all.
     label: OnceLock<Arc<str>>,
+    /// Likewise.
+    pace: OnceLock<Box<Pace>>,
 }
 
 impl<P: Pending> Delivery<P> {
     /// A delivery that keeps what comes until it is [activated](Self::activate).
     pub(crate) fn inactive(pending: P, target: Arc<dyn Accept>) -> Arc<Self> {
         let hot = Hot { state: State::inactive(), pending };
-        Arc::new(Self { hot, handlers: Mutex::new(Handlers::default()), target, label: OnceLock::new() })
+        let handlers = Mutex::new(Handlers::default());
+        Arc::new(Self { hot, handlers, target, label: OnceLock::new(), pace: OnceLock::new() })
     }
 
-    /// Gives an inactive delivery its handlers, and a label if it is not to be called as its target, and lets its turns
-    /// begin.
-    pub(crate) fn activate(self: &Arc<Self>, label: Option<Arc<str>>, handlers: Handlers<P::Value>) {
+    /// Gives an inactive delivery its handlers, a label if it is not to be called as its target, and a pace if its turns
+    /// are not to come at once, and lets them begin.
+    pub(crate) fn activate(
+        self: &Arc<Self>,
+        label: Option<Arc<str>>,
+        handlers: Handlers<P::Value>,
+        pace: Option<Rule>,
+    ) {
         self.name(label);
+        if let Some(rule) = pace {
+            let pace = self.pace.get_or_init(|| Box::new(Pace::new(rule)));
+            if rule.times_merges() {
+                self.hot.state.time_merges();
+            }
+            if self.hot.state.is_owed() {
+                pace.stamp(now(Clock::Monotonic), true);
+            }
+        }
         let registers = handlers.registered.is_some();
         *self.handlers.lock() = handlers;
         if registers {
-            self.knock();
+            self.owe_another();
         }
         // An inactive source is suspended once, and only this ends it: there is nothing to be out of range.
         if let Ok(duty) = self.hot.state.resume() {
@@ -157,25 +180,41 @@ impl<P: Pending> Delivery<P> {
     }
 
     /// Makes sure that what was merged before this call is delivered. False if the source has ended, and it will be dropped.
+    ///
+    /// While a turn is owed already, that is one load.
     #[inline(always)]
     pub(crate) fn knock(self: &Arc<Self>) -> bool {
+        self.hot.state.hears() || self.knock_again()
+    }
+
+    /// The part of a knock that has something to change, or to say.
+    #[inline(never)]
+    fn knock_again(self: &Arc<Self>) -> bool {
+        let leads = self.pace.get().is_some_and(|pace| pace.stamp(now(Clock::Monotonic), !self.hot.state.is_owed()));
         match self.hot.state.knock() {
-            Knock::Heard(Duty::Nothing) => true,
-            Knock::Heard(Duty::Schedule) => {
-                self.schedule();
-                true
-            }
-            Knock::Ended => false,
+            Knock::Heard(Duty::Schedule) => self.schedule(),
+            Knock::Heard(Duty::Nothing) if leads => self.release(),
+            Knock::Heard(Duty::Nothing) => {}
+            Knock::Ended => return false,
+        }
+        true
+    }
+
+    /// Makes sure that a turn follows the one that runs, or the activation. Nothing was merged.
+    fn owe_another(self: &Arc<Self>) {
+        if let Knock::Heard(duty) = self.hot.state.knock() {
+            self.owe(duty);
         }
     }
 
     pub(crate) fn suspend(self: &Arc<Self>) -> Result<(), SuspendError> {
         let suspended = self.hot.state.suspend();
+        self.release();
         suspended.map_err(|_| SuspendError::TooManySuspensions { label: Arc::clone(self.label()) })?;
         if P::LISTENS {
             self.hot.pending.pause();
             // Whoever resumes it, has done so already even, makes it look at what has come meanwhile, and listen again.
-            self.knock();
+            self.owe_another();
         }
         Ok(())
     }
@@ -189,15 +228,18 @@ impl<P: Pending> Delivery<P> {
 
     pub(crate) fn cancel(self: &Arc<Self>) {
         self.owe(self.hot.state.cancel());
+        self.release();
     }
 
     pub(crate) fn cancel_now(self: &Arc<Self>) {
         self.owe(self.hot.state.cancel_now());
+        self.release();
     }
 
     /// Ends without a cancel handler, unless it is cancelled already.
     pub(crate) fn end(self: &Arc<Self>) {
         self.owe(self.hot.state.end());
+        self.release();
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -218,7 +260,27 @@ impl<P: Pending> Delivery<P> {
     #[cold]
     fn schedule(self: &Arc<Self>) {
         let visit = Visit(Some(Arc::clone(self)));
-        self.target.accept(Job::token(move || visit.run()));
+        self.submit(Job::token(move || visit.run()));
+    }
+
+    /// Submits the job of a turn, once its time has come.
+    fn submit(self: &Arc<Self>, turn: Job) {
+        let due = match self.pace.get() {
+            Some(pace) => pace.hold(turn, self),
+            None => Some(turn),
+        };
+        due.into_iter().for_each(|turn| self.target.accept(turn));
+    }
+
+    /// Submits the job of a turn that the pace holds back: its time has come.
+    fn release(&self) {
+        let turn = self.pace.get().and_then(|pace| pace.release(self.engine()));
+        turn.into_iter().for_each(|turn| self.target.accept(turn));
+    }
+
+    /// The next turn would call the event handler, if there is anything for it.
+    pub(super) fn delivers(&self) -> bool {
+        self.hot.state.delivers() && self.handlers.lock().registered.is_none()
     }
 
     /// One turn: the registration handler, or the event handler with what is pending, or the end.
@@ -241,12 +303,17 @@ impl<P: Pending> Delivery<P> {
         if let Some(registered) = registered {
             // The merges so far counted on this turn: it calls for another, which also sees whether the handler has
             // suspended or cancelled the source.
-            self.knock();
+            self.owe_another();
             registered();
             return;
         }
+        let pace = self.pace.get();
+        if pace.is_some_and(|pace| !pace.begin(now(Clock::Monotonic))) {
+            return self.owe_another();
+        }
         rest.was_heard = P::LISTENS && rest.event.is_some();
         if let Some((value, event)) = self.hot.pending.take().zip(rest.event.as_mut()) {
+            pace.inspect(|pace| pace.call(now(Clock::Monotonic)));
             event(value);
         }
     }
@@ -315,6 +382,21 @@ impl<P: Pending> Drop for Visit<P> {
             // The target has been shut down: no turn will ever come.
             delivery.close(false);
         }
+    }
+}
+
+impl<P: Pending> Sink for Delivery<P> {
+    fn fire(self: Arc<Self>, turn: Option<Job>, _: Nanos) {
+        match turn {
+            Some(held_back) => self.submit(held_back),
+            // The source waits for times itself, and one has come.
+            None => _ = self.knock(),
+        }
+        self.leave();
+    }
+
+    fn label(&self) -> &str {
+        Delivery::label(self)
     }
 }
 

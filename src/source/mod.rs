@@ -20,6 +20,13 @@
 //! | [`Source::clock_steps`] | steps of the wall clock | how far it was set |
 //! | [`Source::port`] | messages from [`Sender`]s | the messages, in order |
 //!
+//! # Pace
+//!
+//! A source calls its handler as soon as its queue gets there. One that shall wait is given a pace:
+//! [`throttle`](SourceBuilder::throttle) bounds how often the handler is called, [`debounce`](SourceBuilder::debounce)
+//! waits until it has become quiet, and [`max_delay`](SourceBuilder::max_delay) bounds every wait. None of them drops
+//! anything: what waits is merged. Activating such a source starts the runtime's event loop, and fails if that does.
+//!
 //! # Life
 //!
 //! A source is described by a [`SourceBuilder`], which ends in `activate`. Before that nothing
@@ -43,6 +50,7 @@ mod fd;
 #[cfg(feature = "io")]
 mod memory_pressure;
 mod merge;
+pub(crate) mod pace;
 mod port;
 #[cfg(feature = "process")]
 mod process;
@@ -70,6 +78,9 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+pub use pace::Edge;
+pub use pace::Paced;
+pub use pace::Unpaced;
 pub use port::Messages;
 pub use port::Port;
 pub use port::Sender;
@@ -95,7 +106,9 @@ use crate::sync::Arc;
 use crate::sync::Weak;
 use delivery::Delivery;
 use delivery::Handlers;
+use pace::Rule;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// An event source that delivers to a handler on a queue; `K` says what it collects.
 ///
@@ -146,7 +159,7 @@ impl<K: Pending> Source<K> {
     ///
     /// # Errors
     ///
-    /// [`SuspendError::TooManySuspensions`] after 2²⁷ - 1 suspensions without a resume.
+    /// [`SuspendError::TooManySuspensions`] after 2²⁶ - 1 suspensions without a resume.
     pub fn suspend(&self) -> Result<(), SuspendError> {
         self.handle.0.suspend()
     }
@@ -211,23 +224,28 @@ impl<K: Pending> Drop for SuspendedSource<K> {
     }
 }
 
-/// Describes a source; `activate` starts it.
+/// Describes a source; `activate` starts it. `P` says whether it has a pace: whether [`throttle`](Self::throttle) or
+/// [`debounce`](Self::debounce) was called.
 ///
 /// Dropping the builder drops the handlers, and what was merged through its [`handle`](Self::handle).
 #[must_use = "a source that is not activated delivers nothing"]
-pub struct SourceBuilder<K: Pending = Add> {
+pub struct SourceBuilder<K: Pending = Add, P = Unpaced> {
     source: Source<K>,
     label: Option<Arc<str>>,
     handlers: Handlers<K::Value>,
+    pace: Option<Rule>,
+    paced: PhantomData<P>,
 }
 
 impl<K: Pending> SourceBuilder<K> {
     fn new(pending: K, target: &impl Dispatch) -> Self {
         let handle = Handle(Delivery::inactive(pending, Arc::new(target.clone())));
-        let owner = Arc::new(Owner(handle.clone()));
-        Self { source: Source { handle, owner }, label: None, handlers: Handlers::default() }
+        let source = Source { owner: Arc::new(Owner(handle.clone())), handle };
+        Self { source, label: None, handlers: Handlers::default(), pace: None, paced: PhantomData }
     }
+}
 
+impl<K: Pending, P> SourceBuilder<K, P> {
     /// Names the source in errors and reports; without it, it is called as its target queue.
     pub fn label(mut self, label: &str) -> Self {
         self.label = Some(label.into());
@@ -275,7 +293,7 @@ impl<K: Pending> SourceBuilder<K> {
     }
 
     fn start(self) -> Source<K> {
-        self.source.handle.0.activate(self.label, self.handlers);
+        self.source.handle.0.activate(self.label, self.handlers, self.pace);
         self.source
     }
 }
@@ -325,7 +343,7 @@ impl<K: Pending> fmt::Debug for SuspendedSource<K> {
     }
 }
 
-impl<K: Pending> fmt::Debug for SourceBuilder<K> {
+impl<K: Pending, P> fmt::Debug for SourceBuilder<K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SourceBuilder").field(&*self.source.handle.0).finish()
     }

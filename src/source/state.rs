@@ -5,15 +5,15 @@
 //! between the two, with its proof, is in `README.md`.
 //!
 //! ```text
-//!  31                          5      4         3       2     0
-//! ┌─────────────────────────────┬────────┬───────────┬─────────┐
-//! │          SUSPENDS           │ ENDING │ CANCELLED │  PHASE  │
-//! └─────────────────────────────┴────────┴───────────┴─────────┘
+//!  31                  6     5       4         3       2     0
+//! ┌─────────────────────┬───────┬────────┬───────────┬─────────┐
+//! │      SUSPENDS       │ TIMED │ ENDING │ CANCELLED │  PHASE  │
+//! └─────────────────────┴───────┴────────┴───────────┴─────────┘
 //! ```
 //!
 //! - **PHASE** says who owes the source a turn.
 //!   - `IDLE`: nobody. Whoever merges next makes it `SCHEDULED`, and schedules.
-//!   - `SCHEDULED`: a job in the target queue.
+//!   - `SCHEDULED`: a job in the target queue, or held back by the source's [pace](super::pace).
 //!   - `RUNNING`: the thread in the turn, which started before anything that was merged since.
 //!   - `DIRTY`: as `RUNNING`, and something was merged since: the turn ends by scheduling the next.
 //!   - `PARKED`: the suspension. Whoever lifts it schedules. A source that is not active yet is a suspended one.
@@ -21,6 +21,7 @@
 //! - **CANCELLED**: somebody called `cancel` or `cancel_now`. The next turn is the last, and runs the cancel handler.
 //! - **ENDING**: `cancel_now` was called or the last handle is gone. The next turn is the last, and a suspension no
 //!   longer keeps it from beginning.
+//! - **TIMED**: the source's pace wants to know when each merge comes. Set once, before the source is active.
 //! - **SUSPENDS**: how often `suspend` was called without a `resume`. A turn that has begun is not touched by it.
 //!
 //! | phase | from | excludes | who goes on |
@@ -42,10 +43,11 @@ const PHASE_BITS: u32 = 3;
 const PHASE: u32 = (1 << PHASE_BITS) - 1;
 const CANCELLED: u32 = 1 << PHASE_BITS;
 const ENDING: u32 = CANCELLED << 1;
-const SUSPEND: u32 = ENDING << 1;
+const TIMED: u32 = ENDING << 1;
+const SUSPEND: u32 = TIMED << 1;
 const SUSPENDS: u32 = u32::MAX << SUSPEND.trailing_zeros();
-const _: () = assert!(PHASE | CANCELLED | ENDING | SUSPENDS == u32::MAX);
-const _: () = assert!(PHASE + CANCELLED + ENDING == !SUSPENDS);
+const _: () = assert!(PHASE | CANCELLED | ENDING | TIMED | SUSPENDS == u32::MAX);
+const _: () = assert!(PHASE + CANCELLED + ENDING + TIMED == !SUSPENDS);
 
 /// Who owes the source a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,16 @@ impl Snapshot {
     /// A turn may not begin.
     fn is_held(self) -> bool {
         self.suspends() != 0 && self.0 & ENDING == 0
+    }
+
+    /// A turn is to come that will find what was merged before this.
+    fn is_owed(self) -> bool {
+        matches!(self.phase(), Phase::Scheduled | Phase::Dirty | Phase::Parked)
+    }
+
+    /// A merge has nobody to tell of itself.
+    fn hears(self) -> bool {
+        self.is_owed() && self.0 & (CANCELLED | ENDING | TIMED) == 0
     }
 
     /// A turn is wanted, and nobody owes it.
@@ -222,29 +234,44 @@ impl State {
         }
     }
 
-    /// Makes sure that a turn will begin after this call, which follows a change of what is pending. While a turn is
-    /// owed already, that is one load.
+    /// True if a turn will begin after this call, which follows a change of what is pending, and nobody has to hear of it.
+    /// If not, a [`knock`](Self::knock) follows.
     #[inline(always)]
-    pub(crate) fn knock(&self) -> Knock {
+    pub(crate) fn hears(&self) -> bool {
         yield_point();
         if !cfg!(concourse_planted = "knock_without_handshake") {
             handshake();
         }
+        self.load().hears()
+    }
+
+    /// Makes sure that a turn will begin after this call, unless the source has ended.
+    pub(crate) fn knock(&self) -> Knock {
         let before = self.load();
         if before.has_ended() {
             Knock::Ended
-        } else if before.knocked() == before {
+        } else if before.is_owed() {
             Knock::Heard(Duty::Nothing)
         } else {
-            self.knock_again()
+            let (before, after) = self.change(Snapshot::knocked);
+            Knock::Heard(before.duty(after))
         }
     }
 
-    /// The part of a knock that has something to change.
-    #[inline(never)]
-    fn knock_again(&self) -> Knock {
-        let (before, after) = self.change(Snapshot::knocked);
-        Knock::Heard(before.duty(after))
+    /// Has no merge [heard](Self::hears) without a knock.
+    pub(crate) fn time_merges(&self) {
+        self.change(|word| Snapshot(word.0 | TIMED));
+    }
+
+    /// A turn is to come that will find what was merged before this call.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.load().is_owed()
+    }
+
+    /// The turn that is to come would deliver: the source is neither held nor at its end.
+    pub(crate) fn delivers(&self) -> bool {
+        let word = self.load();
+        !word.is_held() && !word.has_ended()
     }
 
     /// Begins the turn of a scheduled job.
@@ -340,7 +367,7 @@ impl fmt::Debug for State {
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.phase())?;
-        let flags = [(CANCELLED, " cancelled"), (ENDING, " ending")];
+        let flags = [(CANCELLED, " cancelled"), (ENDING, " ending"), (TIMED, " timed")];
         flags.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| f.write_str(name))?;
         match self.suspends() {
             0 => Ok(()),

@@ -5,6 +5,7 @@
 mod deadlocks;
 mod endings;
 mod missed;
+mod pace;
 mod ports;
 mod programs;
 mod replay;

@@ -35,11 +35,9 @@ use super::delivery::Sealed;
 use crate::error::MemoryPressureError;
 use crate::event_loop::EventLoop;
 use crate::event_loop::Interest;
-use crate::event_loop::Sink;
 use crate::event_loop::TimerKey;
 use crate::event_loop::Watch;
 use crate::event_loop::Watcher;
-use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -285,17 +283,6 @@ impl Watcher for Messenger {
 
     fn label(&self) -> &str {
         &self.label
-    }
-}
-
-impl Sink for Delivery<MemoryPressure> {
-    fn fire(self: Arc<Self>, _: Option<Job>, _: Nanos) {
-        self.knock();
-        self.leave();
-    }
-
-    fn label(&self) -> &str {
-        Delivery::label(self)
     }
 }
 

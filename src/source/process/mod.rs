@@ -178,7 +178,7 @@ impl<K: Subject> Delivery<K> {
             Look::NotYet => {
                 if let Some(event_loop) = self.engine().running_event_loop() {
                     let at = now(Clock::Monotonic).after(PATIENCE);
-                    let sink: Arc<Self> = Arc::clone(&self);
+                    let sink = Arc::new(Again(Arc::clone(&self)));
                     // An event loop that refuses has ended with its runtime: nobody is told any more.
                     let _ = event_loop.arm(Clock::Monotonic, at, PATIENCE, sink, None);
                 }
@@ -199,13 +199,19 @@ impl<K: Subject> Watcher for Delivery<K> {
     }
 }
 
-impl<K: Subject> Sink for Delivery<K> {
+/// A source that looks at its process again when the time has come.
+struct Again<K: Subject>(Arc<Delivery<K>>);
+
+impl<K: Subject> Sink for Again<K> {
     fn fire(self: Arc<Self>, _: Option<Job>, _: Nanos) {
-        self.look();
+        // Nobody else has a reference: it was armed with the only one.
+        if let Some(Self(delivery)) = Arc::into_inner(self) {
+            delivery.look();
+        }
     }
 
     fn label(&self) -> &str {
-        Delivery::label(self)
+        Delivery::label(&self.0)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod clock_steps;
 mod life;
+mod pace;
 mod panics;
 mod port;
 mod queue;

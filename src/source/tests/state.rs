@@ -6,8 +6,9 @@ const PHASES: [Phase; 6] = [Phase::Idle, Phase::Scheduled, Phase::Running, Phase
 
 /// Every phase with every flag, not suspended, suspended once, twice and to the limit.
 fn snapshots() -> impl Iterator<Item = Snapshot> {
-    PHASES.into_iter().flat_map(|phase| {
-        [0, CANCELLED, ENDING, CANCELLED | ENDING].into_iter().flat_map(move |flags| {
+    let endings = [0, CANCELLED, ENDING, CANCELLED | ENDING];
+    PHASES.into_iter().flat_map(move |phase| {
+        endings.into_iter().flat_map(|ending| [ending, ending | TIMED]).flat_map(move |flags| {
             [0, SUSPEND, 2 * SUSPEND, SUSPENDS].map(|suspends| Snapshot(suspends | flags | phase as u32))
         })
     })
@@ -28,6 +29,10 @@ fn state(word: Snapshot) -> State {
 
 fn flags(word: Snapshot) -> u32 {
     word.0 & (CANCELLED | ENDING)
+}
+
+fn is_timed(word: Snapshot) -> bool {
+    word.0 & TIMED != 0
 }
 
 #[test]
@@ -58,7 +63,7 @@ fn a_knock_schedules_once_and_only_from_idle() {
         let state = state(word);
         let knock = state.knock();
         let after = state.load();
-        assert_eq!((after.suspends(), flags(after)), (word.suspends(), flags(word)));
+        assert_eq!((after.suspends(), flags(after), is_timed(after)), (word.suspends(), flags(word), is_timed(word)));
         match word.phase() {
             _ if word.has_ended() => assert_eq!((knock, after), (Knock::Ended, word)),
             Phase::Idle if word.is_held() => {
@@ -71,6 +76,27 @@ fn a_knock_schedules_once_and_only_from_idle() {
         if !word.has_ended() {
             assert_eq!(state.knock(), Knock::Heard(Duty::Nothing), "the second of {word:?}");
         }
+    }
+}
+
+#[test]
+fn a_merge_is_heard_without_a_knock_if_a_turn_is_owed_and_nobody_wants_to_know_of_it() {
+    for word in snapshots().filter(|word| legal(*word)) {
+        let state = state(word);
+        assert_eq!(state.hears(), state.is_owed() && flags(word) == 0 && !is_timed(word), "{word:?}");
+        if state.hears() {
+            assert_eq!((state.knock(), state.load()), (Knock::Heard(Duty::Nothing), word));
+        }
+        state.time_merges();
+        assert_eq!((state.hears(), state.load()), (false, Snapshot(word.0 | TIMED)));
+    }
+}
+
+#[test]
+fn a_turn_would_deliver_if_it_would_begin_and_not_be_the_last() {
+    for word in snapshots().filter(|word| word.phase() == Phase::Scheduled) {
+        let state = state(word);
+        assert_eq!(state.delivers(), state.begin() == Turn::Deliver, "{word:?}");
     }
 }
 
@@ -145,7 +171,7 @@ fn an_end_leads_to_one_last_turn_and_a_held_cancellation_waits_for_it() {
             let duty = transition(&state);
             let after = state.load();
             assert_eq!((after.suspends(), flags(after)), (word.suspends(), flags(word) | set));
-            assert!(legal(after), "{word:?} became {after:?}");
+            assert!(is_timed(after) == is_timed(word) && legal(after), "{word:?} became {after:?}");
             let expected = match word.phase() {
                 Phase::Idle | Phase::Parked if after.is_held() => (Duty::Nothing, Phase::Parked),
                 Phase::Idle | Phase::Parked => (Duty::Schedule, Phase::Scheduled),

@@ -3,7 +3,9 @@
 use super::*;
 use crate::engine::Engine;
 use crate::engine::Hooks;
+use crate::event_loop::Sink;
 use crate::job::Executor;
+use crate::job::Job;
 use crate::job::Route;
 use crate::qos::Qos;
 use crate::queue::Accept;

@@ -38,9 +38,7 @@ use super::delivery::Pending;
 use super::delivery::Sealed;
 use crate::error::TimerError;
 use crate::event_loop::EventLoop;
-use crate::event_loop::Sink;
 use crate::event_loop::TimerKey;
-use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -173,17 +171,6 @@ impl Pending for Timer {
     }
 }
 
-impl Sink for Delivery<Timer> {
-    fn fire(self: Arc<Self>, _: Option<Job>, _: Nanos) {
-        self.knock();
-        self.leave();
-    }
-
-    fn label(&self) -> &str {
-        Delivery::label(self)
-    }
-}
-
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timer").finish_non_exhaustive()
@@ -236,7 +223,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<Timer> {
+impl<P> SourceBuilder<Timer, P> {
     /// Fires first when `delay` has passed from the activation: see [`Schedule::after`].
     pub fn after(self, delay: Duration) -> Self {
         self.describe(|schedule| schedule.beginning(First::After(delay)))
