@@ -91,9 +91,16 @@ impl Sealed for Signals {}
 impl Pending for Signals {
     type Value = Arrivals;
 
+    // It hears all the time, and is to be told of suspensions.
+    const LISTENS: bool = true;
+
     fn take(&self) -> Option<Arrivals> {
         let (count, sender) = self.tally.take();
         (count != 0).then_some(Arrivals { signal: self.signal, count, sender })
+    }
+
+    fn pause(&self) {
+        self.tally.mute();
     }
 
     fn close(&self) {
@@ -130,7 +137,7 @@ impl Source {
     ///
     /// No arrival is lost: each run of the operating system's handler counts once for each source, also while the source's
     /// handler runs, while the source is suspended, and from its activation to its registration handler. They are merged
-    /// into as few calls as it takes. While a call is pending or held back, further arrivals wake nobody.
+    /// into as few calls as it takes. While a call is pending or the source is suspended, arrivals wake nobody.
     ///
     /// What the kernel merges before is not seen by anybody: an ordinary signal that is sent again before it has arrived
     /// is one signal. [Real-time signals](Signal::realtime) are queued, so that as many arrive as were sent, as long as
