@@ -13,7 +13,7 @@
 //! | [`Source::timer`] | the times that come | how many they are |
 //! | `Source::readable` | bytes and connections | about how many bytes there are |
 //! | `Source::writable` | room | about how many bytes fit |
-//! | `Source::memory_pressure` | stalls for want of memory of the level | the level when it changes |
+//! | `Source::memory_pressure` | stalls for want of memory | the level when it changes |
 //! | `Source::process` | the end of a process | how it has ended |
 //! | `Source::child` | the end of a child, which it reaps | how it has ended |
 //!
