@@ -14,7 +14,7 @@ errors! {
             "{path:?} tells of no pressure; it takes Linux 5.2 or later with PSI, which is switched on by `psi=1`, and control groups of version 2",
         /// This process may not be told of pressure there.
         NotPermitted { /** The file. */ path: PathBuf, /** The operating system's error number. */ errno: i32 } =>
-            "this process may not set a trigger on {path:?} (os error {errno}); before Linux 6.5 that takes CAP_SYS_RESOURCE",
+            "this process may not set a trigger on {path:?} (os error {errno}); older kernels want CAP_SYS_RESOURCE for that",
         /// The kernel does not count so long a stall, or not within such a window.
         InvalidStall { /** The stall. */ stall: Duration, /** The window. */ window: Duration } =>
             "the kernel does not watch for stalls of {stall:?} within {window:?}; a stall has a microsecond at least and fits its window, which is 2, 4, 6, 8 or 10 s, or with CAP_SYS_RESOURCE anything from 500 ms to 10 s",

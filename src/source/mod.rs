@@ -14,7 +14,7 @@
 //! | `Source::readable` | bytes and connections | about how many bytes there are |
 //! | `Source::writable` | room | about how many bytes fit |
 //! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
-//! | `Source::memory_pressure` | stalls for want of memory of the level | the level when it changes |
+//! | `Source::memory_pressure` | stalls for want of memory | the level when it changes |
 //! | `Source::process` | the end of a process | how it has ended |
 //! | `Source::child` | the end of a child, which it reaps | how it has ended |
 //! | [`Source::clock_steps`] | steps of the wall clock | how far it was set |

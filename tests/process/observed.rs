@@ -23,6 +23,7 @@ use rustix::thread::gettid;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process;
 use std::process::Command;
 use std::process::Stdio;
@@ -51,7 +52,7 @@ fn what_is_seen_of_a_child_is_what_its_owner_is_told_afterwards() {
 fn a_core_that_is_dumped_is_told_as_its_owner_is_told() {
     let runtime = runtime();
     let queue = runtime.serial("main");
-    let folder = std::env::temp_dir().join(format!("concourse-core-{}", process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("core-{}", process::id()));
     std::fs::create_dir(&folder).unwrap();
     let mut command = Command::new("sh");
     let mut child = command.args(["-c", "ulimit -c unlimited; kill -QUIT $$"]).current_dir(&folder).spawn().unwrap();

@@ -65,12 +65,17 @@ impl Gauge {
 
     /// There was a stall that leads to `level`.
     pub(super) fn stall(&mut self, level: PressureLevels, now: Nanos) {
-        let until = now.after(self.calm);
+        let until = self.until(now);
         if level == PressureLevels::CRITICAL {
             self.critical_until = until;
         } else {
             self.warn_until = until;
         }
+    }
+
+    /// Until when a stall of this moment keeps its level up.
+    pub(super) fn until(&self, now: Nanos) -> Nanos {
+        now.after(self.calm)
     }
 
     /// The level, if it is another one than at the last call.

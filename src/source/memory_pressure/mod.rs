@@ -67,7 +67,6 @@ enum Life {
 }
 
 /// What to watch for.
-#[derive(Clone)]
 struct Description {
     levels: PressureLevels,
     file: PathBuf,
@@ -100,7 +99,6 @@ impl Description {
 /// What watches.
 struct Station {
     levels: PressureLevels,
-    calm: Duration,
     gauge: Gauge,
     posts: Vec<Post>,
     /// The alarm at which the level falls, which may have rung since.
@@ -162,7 +160,7 @@ impl Station {
             }
         }
         // What the kernel has no room to watch is looked at again after a while.
-        let look_again = if is_refused { now(Clock::Monotonic).after(self.calm) } else { Nanos::FOREVER };
+        let look_again = if is_refused { self.gauge.until(now(Clock::Monotonic)) } else { Nanos::FOREVER };
         self.arm(self.gauge.falls().min(look_again));
         self.posts.iter().any(|post| post.has_fired)
     }
@@ -219,7 +217,6 @@ impl MemoryPressure {
         let Some(event_loop) = engine.running_event_loop() else { return Ok(false) };
         *life = Life::Watching(Station {
             levels: description.levels,
-            calm: description.calm,
             gauge: Gauge::new(description.calm),
             posts,
             armed: None,
@@ -314,7 +311,7 @@ impl Source {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use concourse::source::PressureLevels;
     /// use concourse::{Queue, Source};
     ///
@@ -329,9 +326,10 @@ impl Source {
     ///         PressureLevels::WARN => cache.shrink(),
     ///         _ => cache.grow(),
     ///     })
-    ///     .activate()?;
-    /// # drop(pressure);
-    /// # Ok::<(), concourse::MemoryPressureError>(())
+    ///     .activate();
+    /// if let Err(error) = &pressure {
+    ///     println!("the cache stays as it is: {error}");
+    /// }
     /// ```
     pub fn memory_pressure(target: &impl Dispatch, levels: PressureLevels) -> SourceBuilder<MemoryPressure> {
         let life = Life::Described(Description::new(levels));

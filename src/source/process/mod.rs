@@ -18,7 +18,7 @@
 //! - *A child is taken back while it ends.* Both happen under the lock: either the child comes back with its status noted
 //!   in it, and the end is delivered too, or it comes back as it was given, and whoever has it waits for it.
 //! - *A debugger has the process.* Its descriptor is ready from its end on, but it can be waited for only when the debugger
-//!   has seen the end. Then the source looks now and then, as watching would tell of what is known.
+//!   has seen the end. Until then the source looks now and then: to watch it again would be to be told again, at once.
 //! - *A child is killed while it is reaped.* It is killed through its descriptor, which names nobody else afterwards.
 //! - *The event loop is left with the last reference.* Dropping it may drop the target queue, which is for the pool to do.
 
