@@ -26,8 +26,12 @@ macro_rules! errors {
     )*};
 }
 
+mod clock;
+mod event_loop;
 mod port;
 
+pub use clock::ClockError;
+pub use event_loop::{EventLoopError, WatchError};
 pub use port::{PortError, SendError};
 
 errors! {
@@ -132,8 +136,6 @@ errors! {
             "the event loop could not be started (os error {errno})",
         /// The interval was 0: such a timer would be due without end.
         ZeroInterval => "a timer with an interval of 0 is due without end; give at least a nanosecond, or leave the interval out to fire once",
-        /// This is a simulation, whose clocks nobody sets.
-        Unsupported => "the clocks of a simulation are set by nobody; leave this source out there",
     }
 }
 

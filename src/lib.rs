@@ -77,8 +77,8 @@ mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
-    BuildError, GroupError, HeldQueue, MainQueueError, PortError, RuntimeError, SendError, SubmitError, SuspendError,
-    SyncError, TimerError, WaitError, WorkItemError,
+    BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PortError, RuntimeError, SendError,
+    SubmitError, SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};

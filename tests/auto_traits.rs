@@ -52,6 +52,7 @@ fn sources_are_shared_between_threads() {
     shared::<source::Handle<source::Replace<String>>>();
     shared::<source::SuspendedSource>();
     shared::<source::Schedule>();
+    shared::<Source<source::ClockSteps>>();
     shared::<Source<source::Port<std::cell::Cell<u8>>>>();
     shared::<source::Sender<std::cell::Cell<u8>>>();
     // A value that must stay on one thread at a time makes no difference: it is only ever moved.
@@ -73,12 +74,14 @@ fn plain_values_are_shared_between_threads() {
     shared::<PanicReport<'static>>();
     shared::<LossReport<'static>>();
     shared::<BuildError>();
+    shared::<EventLoopError>();
     shared::<GroupError>();
     shared::<MainQueueError>();
     shared::<RuntimeError>();
     shared::<SuspendError>();
     shared::<TimerError>();
     shared::<WaitError>();
+    shared::<WatchError>();
     shared::<WorkItemError>();
     shared::<Outcome>();
     shared::<Cancellation>();
@@ -130,7 +133,7 @@ fn everything_can_be_shown() {
     shown::<(source::Sender<u8>, source::Messages<u8>, source::Port<u8>)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
-    shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError)>();
+    shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError, ClockError)>();
     fn of_closure<F: FnOnce()>(_: F) {
         shown::<(SubmitError<F>, SyncError<F>)>();
     }
@@ -141,12 +144,14 @@ fn everything_can_be_shown() {
 fn errors_are_errors() {
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<BuildError>();
+    error::<EventLoopError>();
     error::<GroupError>();
     error::<RuntimeError>();
     error::<SuspendError>();
     error::<TimerError>();
     error::<MainQueueError>();
     error::<WaitError>();
+    error::<WatchError>();
     error::<WorkItemError>();
     error::<SubmitError<fn()>>();
     error::<SyncError<fn()>>();

@@ -25,7 +25,7 @@
 //! # What the loop thread does not do
 //!
 //! It runs no user code and waits for nobody: a [`Sink`] hands the job to a queue or marks a source pending, and
-//! returns. It holds no lock while it calls a sink. A panic in a sink is contained and the loop goes on.
+//! returns; a [`Watcher`] likewise. It holds no lock while it calls one. A panic there is contained and the loop goes on.
 //!
 //! It sleeps without a timeout, since epoll counts in milliseconds and a timerfd in nanoseconds. With nothing due,
 //! nothing wakes it: [`EventLoop::wakeups`] stands still.
@@ -52,14 +52,15 @@
 //! # In virtual time
 //!
 //! A loop of a simulation (feature `sim`) has no kernel to wait on: its thread is one of the simulation's, sleeps in
-//! virtual time, and is woken by whoever sets an alarm. Everything else is the same.
+//! virtual time, and is woken by whoever sets an alarm. It refuses descriptors; everything else is the same.
 //!
 //! # Tokens
 //!
-//! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
-//! tokens from there on.
+//! Token 0 is the waker, the tokens after it are the clocks' timerfds. Descriptors take the tokens from there on, each
+//! one once.
 
 mod clock_steps;
+mod descriptors;
 mod eventfd;
 #[cfg(feature = "sim")]
 mod sleeper;
@@ -71,9 +72,14 @@ mod tests;
 
 pub(crate) use clock_steps::StepKey;
 pub(crate) use clock_steps::StepWatcher;
+pub(crate) use descriptors::Interest;
+pub(crate) use descriptors::Watch;
+pub(crate) use descriptors::Watcher;
 pub(crate) use eventfd::Eventfd;
 
-use crate::error::TimerError;
+use crate::error::ClockError;
+use crate::error::EventLoopError;
+use crate::error::WatchError;
 use crate::job::Job;
 use crate::sync::Arc;
 use crate::sync::JoinHandle;
@@ -84,6 +90,7 @@ use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
 use clock_steps::ClockSteps;
+use descriptors::Descriptors;
 use mio::Events;
 use mio::Poll;
 use mio::Token;
@@ -94,6 +101,7 @@ use sleeper::Sleeper;
 use state::State;
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use timers::Timers;
 
@@ -131,11 +139,13 @@ pub(crate) struct TimerKey {
 const WAKER: Token = Token(0);
 const FIRST_CLOCK: usize = 1;
 const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
+const FIRST_DESCRIPTOR: usize = FIRST_CLOCK + CLOCKS.len();
 
-/// A thread that waits on the kernel, and the timers it serves. See the module's description.
+/// A thread that waits on the kernel, and the timers and descriptors it serves. See the module's description.
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
     steps: ClockSteps,
+    descriptors: Arc<Descriptors>,
     state: State,
     bed: Bed,
     /// `None` if it is a thread of a simulation.
@@ -159,14 +169,16 @@ impl EventLoop {
     /// # Errors
     ///
     /// If the process has no file descriptor or no thread left, or the kernel has no timerfd.
-    pub(crate) fn start(name: &str) -> Result<Arc<Self>, TimerError> {
+    pub(crate) fn start(name: &str) -> Result<Arc<Self>, EventLoopError> {
         let poll = Poll::new().map_err(unavailable)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(unavailable)?;
         let timers =
             |place: usize| Timers::new(CLOCKS[place], poll.registry(), Token(FIRST_CLOCK + place)).map_err(unavailable);
+        let registry = poll.registry().try_clone().map_err(unavailable)?;
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
             steps: ClockSteps::new(),
+            descriptors: Descriptors::new(Some(registry), FIRST_DESCRIPTOR),
             state: State::new(),
             bed: Bed::Poll(waker),
             thread: Mutex::new(None),
@@ -175,7 +187,7 @@ impl EventLoop {
         let thread = ThreadBuilder::new()
             .name(name.to_owned())
             .spawn(move || of_thread.run(poll))
-            .map_err(|error| TimerError::NoThread { errno: errno(&error) })?;
+            .map_err(|error| EventLoopError::NoThread { errno: errno(&error) })?;
         *event_loop.thread.lock() = Some(thread);
         Ok(event_loop)
     }
@@ -185,8 +197,9 @@ impl EventLoop {
     pub(crate) fn in_virtual_time() -> Arc<Self> {
         let sleeper = Arc::new(Sleeper::new());
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
-        let (steps, state) = (ClockSteps::new(), State::new());
-        Arc::new(Self { timers, steps, state, bed: Bed::Simulation(sleeper), thread: Mutex::new(None) })
+        let (steps, descriptors) = (ClockSteps::new(), Descriptors::new(None, FIRST_DESCRIPTOR));
+        let (state, bed) = (State::new(), Bed::Simulation(sleeper));
+        Arc::new(Self { timers, steps, descriptors, state, bed, thread: Mutex::new(None) })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -218,23 +231,28 @@ impl EventLoop {
         self.timers(key.clock).cancel(key.key)
     }
 
-    /// Tells `watcher` whenever somebody sets the wall clock. `None` after [`stop`](Self::stop), and in a forked child.
+    /// Tells `watcher`, of the source with this label, whenever somebody sets the wall clock. `None` if the loop has ended.
     ///
     /// # Errors
     ///
-    /// [`TimerError::Unsupported`] in virtual time.
-    pub(crate) fn watch_steps(&self, watcher: Arc<dyn StepWatcher>) -> Result<Option<StepKey>, TimerError> {
+    /// In a forked child, and in virtual time.
+    pub(crate) fn watch_steps(
+        &self,
+        watcher: Arc<dyn StepWatcher>,
+        label: Arc<str>,
+    ) -> Result<Option<StepKey>, ClockError> {
         if is_child() {
-            return Ok(None);
+            // As in `arm`.
+            return Err(ClockError::Forked { label });
         }
         match &self.bed {
             Bed::Poll(_) => {
                 // First: what is set in between is told by the kernel and not seen as a step.
                 self.timers(Clock::Wall).ring_when_set();
-                Ok(self.steps.watch(watcher).ok())
+                Ok(self.steps.watch(watcher))
             }
             #[cfg(feature = "sim")]
-            Bed::Simulation(_) => Err(TimerError::Unsupported),
+            Bed::Simulation(_) => Err(ClockError::Unsupported { label }),
         }
     }
 
@@ -243,13 +261,36 @@ impl EventLoop {
         self.steps.unwatch(key)
     }
 
+    /// Waits until `fd` is ready for `interest`, and tells `watcher` so, once; [`Watch::rearm`] waits again. `None` if the
+    /// loop has ended.
+    ///
+    /// A descriptor that is ready already is told of at once, from the loop thread. The descriptor has to stay open as
+    /// long as the watch exists. The watch does not keep the watcher alive, so a watcher may have its own watch.
+    ///
+    /// # Errors
+    ///
+    /// In a forked child, in virtual time, and if the kernel refuses the descriptor.
+    pub(crate) fn watch<W: Watcher>(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+        watcher: &Arc<W>,
+    ) -> Result<Option<Watch>, WatchError> {
+        match &self.bed {
+            Bed::Poll(_) => Descriptors::watch(&self.descriptors, fd, interest, watcher),
+            #[cfg(feature = "sim")]
+            Bed::Simulation(_) => Err(WatchError::Unsupported { label: watcher.label().into() }),
+        }
+    }
+
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
-    /// When it returns no sink is being told anything and none will be, unless a sink itself calls it: then the thread
-    /// ends after the timers that it has already taken. A second call returns at once, with nothing.
+    /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
+    /// it: then the thread ends after what it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
         drop(self.steps.close());
+        self.descriptors.close();
         self.state.stop();
         let thread = self.thread.lock().take();
         match &self.bed {
@@ -310,7 +351,7 @@ impl EventLoop {
     /// The thread of a loop on the kernel.
     fn run(&self, mut poll: Poll) {
         let mut events = Events::with_capacity(64);
-        let mut batch = Vec::new();
+        let (mut due, mut ready) = (Vec::new(), Vec::new());
         while !self.state.is_stopping() {
             match poll.poll(&mut events, None) {
                 Ok(()) => {}
@@ -320,17 +361,23 @@ impl EventLoop {
             }
             self.state.wake_up();
             for event in &events {
-                if let Some(timers) = event.token().0.checked_sub(FIRST_CLOCK).and_then(|place| self.timers.get(place))
-                {
-                    if timers.clock() == Clock::Wall {
-                        self.steps.look();
+                match event.token() {
+                    // It has woken the thread, to look whether it shall end.
+                    WAKER => {}
+                    Token(place @ FIRST_CLOCK..FIRST_DESCRIPTOR) => {
+                        let timers = &self.timers[place - FIRST_CLOCK];
+                        if timers.clock() == Clock::Wall {
+                            self.steps.look();
+                        }
+                        timers.deliver(&mut due);
                     }
-                    timers.deliver(&mut batch);
+                    Token(_) => self.descriptors.deliver(event, &mut ready),
                 }
             }
         }
-        // Whatever ended the loop: from here on nobody waits for a timer that cannot come.
+        // Whatever ended the loop: from here on nobody waits for what cannot come.
         self.timers.iter().for_each(Timers::refuse);
+        self.descriptors.close();
     }
 }
 
@@ -344,11 +391,11 @@ fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or_default()
 }
 
-fn unavailable(error: io::Error) -> TimerError {
+fn unavailable(error: io::Error) -> EventLoopError {
     let errno = errno(&error);
     if [Errno::MFILE, Errno::NFILE].iter().any(|none_left| none_left.raw_os_error() == errno) {
-        TimerError::NoDescriptor { errno }
+        EventLoopError::NoDescriptor { errno }
     } else {
-        TimerError::Unavailable { errno }
+        EventLoopError::Unavailable { errno }
     }
 }
