@@ -26,6 +26,7 @@ macro_rules! errors {
     )*};
 }
 
+mod clock;
 mod event_loop;
 #[cfg(feature = "io")]
 mod memory_pressure;
@@ -36,6 +37,7 @@ mod process;
 #[cfg(feature = "signal")]
 mod signal;
 
+pub use clock::ClockError;
 pub use event_loop::{EventLoopError, WatchError};
 #[cfg(feature = "io")]
 pub use memory_pressure::MemoryPressureError;
@@ -148,8 +150,6 @@ errors! {
             "the event loop could not be started (os error {errno})",
         /// The interval was 0: such a timer would be due without end.
         ZeroInterval => "a timer with an interval of 0 is due without end; give at least a nanosecond, or leave the interval out to fire once",
-        /// This is a simulation, whose clocks nobody sets.
-        Unsupported => "the clocks of a simulation are set by nobody; leave this source out there",
     }
 }
 

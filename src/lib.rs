@@ -84,8 +84,8 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError, SendError,
-    SubmitError, SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
+    SendError, SubmitError, SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};

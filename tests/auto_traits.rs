@@ -52,6 +52,7 @@ fn sources_are_shared_between_threads() {
     shared::<source::Handle<source::Replace<String>>>();
     shared::<source::SuspendedSource>();
     shared::<source::Schedule>();
+    shared::<Source<source::ClockSteps>>();
     shared::<Source<source::Port<std::cell::Cell<u8>>>>();
     shared::<source::Sender<std::cell::Cell<u8>>>();
     shared::<source::Edge>();
@@ -168,7 +169,7 @@ fn everything_can_be_shown() {
     shown::<(source::SourceBuilder<source::Add, source::Paced>, source::Edge, source::Paced, source::Unpaced)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
-    shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError)>();
+    shown::<(SubmitError<fn()>, SyncError<fn()>, SendError<fn()>, PortError, ClockError)>();
     fn of_closure<F: FnOnce()>(_: F) {
         shown::<(SubmitError<F>, SyncError<F>)>();
     }

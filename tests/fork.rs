@@ -4,6 +4,7 @@
 //! alarm, and one that panics or aborts has no status 0 either.
 #![allow(unsafe_code, reason = "fork, and the child's end without the parent's exit handlers")]
 
+use concourse::ClockError;
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
@@ -453,6 +454,8 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
         assert!(Event::new().wait_timeout(Duration::from_millis(20)).is_err());
         armed.cancel();
         source.cancel();
+        let steps = Source::clock_steps(&queue).on_event(|_| unreachable!()).activate();
+        assert_eq!(steps.unwrap_err(), ClockError::Forked { label: "timers".into() });
     })
     .assert_success();
     let rung = Event::new();

@@ -79,17 +79,17 @@ impl ClockSteps {
         Self(Mutex::new(Watchers { list: Vec::new(), named: 0, closed: false }))
     }
 
-    /// From now on tells `watcher` of each step; gives it back once the loop has ended.
-    pub(super) fn watch(&self, watcher: Arc<dyn StepWatcher>) -> Result<StepKey, Arc<dyn StepWatcher>> {
+    /// From now on tells `watcher` of each step; `None` if the loop has ended.
+    pub(super) fn watch(&self, watcher: Arc<dyn StepWatcher>) -> Option<StepKey> {
         let lead = Lead::measure();
         let mut watchers = self.0.lock();
         if watchers.closed {
-            return Err(watcher);
+            return None;
         }
         let key = StepKey(watchers.named);
         watchers.named += 1;
         watchers.list.push(Watching { key, lead, watcher });
-        Ok(key)
+        Some(key)
     }
 
     /// Takes a watcher back, for the caller to drop.

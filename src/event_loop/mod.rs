@@ -77,8 +77,8 @@ pub(crate) use descriptors::Watch;
 pub(crate) use descriptors::Watcher;
 pub(crate) use eventfd::Eventfd;
 
+use crate::error::ClockError;
 use crate::error::EventLoopError;
-use crate::error::TimerError;
 use crate::error::WatchError;
 use crate::job::Job;
 use crate::sync::Arc;
@@ -197,14 +197,9 @@ impl EventLoop {
     pub(crate) fn in_virtual_time() -> Arc<Self> {
         let sleeper = Arc::new(Sleeper::new());
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
-        Arc::new(Self {
-            timers,
-            steps: ClockSteps::new(),
-            descriptors: Descriptors::new(None, FIRST_DESCRIPTOR),
-            state: State::new(),
-            bed: Bed::Simulation(sleeper),
-            thread: Mutex::new(None),
-        })
+        let (steps, descriptors) = (ClockSteps::new(), Descriptors::new(None, FIRST_DESCRIPTOR));
+        let (state, bed) = (State::new(), Bed::Simulation(sleeper));
+        Arc::new(Self { timers, steps, descriptors, state, bed, thread: Mutex::new(None) })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -236,6 +231,36 @@ impl EventLoop {
         self.timers(key.clock).cancel(key.key)
     }
 
+    /// Tells `watcher`, of the source with this label, whenever somebody sets the wall clock. `None` if the loop has ended.
+    ///
+    /// # Errors
+    ///
+    /// In a forked child, and in virtual time.
+    pub(crate) fn watch_steps(
+        &self,
+        watcher: Arc<dyn StepWatcher>,
+        label: Arc<str>,
+    ) -> Result<Option<StepKey>, ClockError> {
+        if is_child() {
+            // As in `arm`.
+            return Err(ClockError::Forked { label });
+        }
+        match &self.bed {
+            Bed::Poll(_) => {
+                // First: what is set in between is told by the kernel and not seen as a step.
+                self.timers(Clock::Wall).ring_when_set();
+                Ok(self.steps.watch(watcher))
+            }
+            #[cfg(feature = "sim")]
+            Bed::Simulation(_) => Err(ClockError::Unsupported { label }),
+        }
+    }
+
+    /// Takes a watcher back, for the caller to drop; `None` if it is not there any more.
+    pub(crate) fn unwatch_steps(&self, key: StepKey) -> Option<Arc<dyn StepWatcher>> {
+        self.steps.unwatch(key)
+    }
+
     /// Waits until `fd` is ready for `interest`, and tells `watcher` so, once; [`Watch::rearm`] waits again. `None` if the
     /// loop has ended.
     ///
@@ -258,39 +283,14 @@ impl EventLoop {
         }
     }
 
-    /// Tells `watcher` whenever somebody sets the wall clock. `None` after [`stop`](Self::stop), and in a forked child.
-    ///
-    /// # Errors
-    ///
-    /// [`TimerError::Unsupported`] in virtual time.
-    pub(crate) fn watch_steps(&self, watcher: Arc<dyn StepWatcher>) -> Result<Option<StepKey>, TimerError> {
-        if is_child() {
-            return Ok(None);
-        }
-        match &self.bed {
-            Bed::Poll(_) => {
-                // First: what is set in between is told by the kernel and not seen as a step.
-                self.timers(Clock::Wall).ring_when_set();
-                Ok(self.steps.watch(watcher).ok())
-            }
-            #[cfg(feature = "sim")]
-            Bed::Simulation(_) => Err(TimerError::Unsupported),
-        }
-    }
-
-    /// Takes a watcher back, for the caller to drop; `None` if it is not there any more.
-    pub(crate) fn unwatch_steps(&self, key: StepKey) -> Option<Arc<dyn StepWatcher>> {
-        self.steps.unwatch(key)
-    }
-
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
     /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
     /// it: then the thread ends after what it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.close_timers();
-        self.descriptors.close();
         drop(self.steps.close());
+        self.descriptors.close();
         self.state.stop();
         let thread = self.thread.lock().take();
         match &self.bed {

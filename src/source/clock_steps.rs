@@ -5,7 +5,7 @@ use super::SourceBuilder;
 use super::delivery::Delivery;
 use super::delivery::Pending;
 use super::delivery::Sealed;
-use crate::error::TimerError;
+use crate::error::ClockError;
 use crate::event_loop::EventLoop;
 use crate::event_loop::StepKey;
 use crate::event_loop::StepWatcher;
@@ -13,6 +13,7 @@ use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use std::fmt;
 use std::mem;
 use std::time::Duration;
@@ -99,7 +100,7 @@ impl Source {
     ///     })
     ///     .activate()?;
     /// # drop(steps);
-    /// # Ok::<(), concourse::TimerError>(())
+    /// # Ok::<(), concourse::ClockError>(())
     /// ```
     pub fn clock_steps(target: &impl Dispatch) -> SourceBuilder<ClockSteps> {
         SourceBuilder::new(ClockSteps(Mutex::default()), target)
@@ -113,15 +114,21 @@ impl SourceBuilder<ClockSteps> {
     ///
     /// # Errors
     ///
-    /// [`TimerError::Unsupported`] in a simulation; the others if the kernel refuses the descriptors or the thread of
-    /// the event loop. The handlers are dropped then.
-    pub fn activate(self) -> Result<Source<ClockSteps>, TimerError> {
+    /// [`ClockError::Forked`] in a forked child, [`ClockError::Unsupported`] in a simulation, and
+    /// [`ClockError::NoEventLoop`] if the kernel refuses what the event loop needs. The handlers are dropped then.
+    pub fn activate(self) -> Result<Source<ClockSteps>, ClockError> {
         let delivery = Arc::clone(self.source.handle.delivery());
-        let watch = match delivery.engine().event_loop()? {
+        let label = self.label.clone().unwrap_or_else(|| Arc::clone(delivery.label()));
+        let event_loop = match delivery.engine().event_loop() {
+            Ok(_) if is_child() => return Err(ClockError::Forked { label }),
+            Ok(event_loop) => event_loop,
+            Err(error) => return Err(ClockError::NoEventLoop { label, error }),
+        };
+        let watch = match &event_loop {
             None => None,
             Some(event_loop) => {
-                let key = event_loop.watch_steps(Arc::<Delivery<ClockSteps>>::clone(&delivery))?;
-                key.map(|key| (Arc::downgrade(&event_loop), key))
+                let key = event_loop.watch_steps(Arc::<Delivery<ClockSteps>>::clone(&delivery), label)?;
+                key.map(|key| (Arc::downgrade(event_loop), key))
             }
         };
         let is_watching = watch.is_some();

@@ -1,6 +1,6 @@
 //! Virtual time.
 
-use concourse::{Clock, Deadline, Dispatch, Event, Runtime, Semaphore, Sim, Source, TimerError, WaitError, wait_for};
+use concourse::{Clock, ClockError, Deadline, Dispatch, Event, Runtime, Semaphore, Sim, Source, WaitError, wait_for};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ fn an_answer_that_comes_too_late_goes_back() {
 #[test]
 fn clocks_that_nobody_sets_have_no_steps_to_tell_of() {
     run(|runtime| {
-        let steps = Source::clock_steps(&runtime.serial("watch")).on_event(|_| unreachable!()).activate();
-        assert_eq!(steps.unwrap_err(), TimerError::Unsupported);
+        let steps = Source::clock_steps(&runtime.serial("main")).label("watch").on_event(|_| unreachable!()).activate();
+        assert_eq!(steps.unwrap_err(), ClockError::Unsupported { label: "watch".into() });
     });
 }

@@ -103,7 +103,8 @@ fn a_clock_that_nobody_sets_makes_no_steps() {
 fn a_step_is_told_once_to_each_who_watched_before_it() {
     let event_loop = EventLoop::start("steps").unwrap();
     let (notes, second, late) = <(Arc<Notes>, Arc<Notes>, Arc<Notes>)>::default();
-    let watch = |notes: &Arc<Notes>| event_loop.watch_steps(Arc::<Notes>::clone(notes)).unwrap().unwrap();
+    let watch =
+        |notes: &Arc<Notes>| event_loop.watch_steps(Arc::<Notes>::clone(notes), "notes".into()).unwrap().unwrap();
     let (key, _) = (watch(&notes), watch(&second));
     notes.expect(&event_loop, &[]);
     event_loop.steps.pretend(HOUR);
@@ -117,7 +118,7 @@ fn a_step_is_told_once_to_each_who_watched_before_it() {
     notes.expect(&event_loop, &[]);
     event_loop.stop();
     assert_eq!(Arc::strong_count(&second), 1, "an ended loop has let everybody go");
-    assert!(event_loop.watch_steps(second).unwrap().is_none());
+    assert!(event_loop.watch_steps(second, "second".into()).unwrap().is_none());
 }
 
 #[test]
@@ -127,11 +128,11 @@ fn the_kernel_is_asked_to_tell_although_no_timer_waits() {
     let asked = || std::fs::read_to_string(format!("/proc/self/fdinfo/{}", wall.fd())).unwrap();
     let (absolute_and_cancelled_on_set, nothing) = ("settime flags: 03", "settime flags: 00");
     assert!(asked().contains(nothing), "{}", asked());
-    event_loop.watch_steps(Arc::<Notes>::default()).unwrap();
+    event_loop.watch_steps(Arc::<Notes>::default(), "nobody".into()).unwrap();
     assert!(asked().contains(absolute_and_cancelled_on_set), "{}", asked());
     let notes = Arc::<Notes>::default();
     notes.wake(&event_loop);
-    event_loop.watch_steps(notes).unwrap();
+    event_loop.watch_steps(notes, "notes".into()).unwrap();
     assert!(asked().contains(absolute_and_cancelled_on_set), "{}", asked());
     event_loop.stop();
 }
