@@ -1,5 +1,9 @@
 //! What can go wrong, one enum per concern.
 
+mod task;
+
+pub use task::TaskError;
+
 use crate::sync::Arc;
 use std::fmt;
 use std::panic::Location;

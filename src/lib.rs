@@ -71,13 +71,14 @@ mod event;
 mod group;
 mod semaphore;
 pub mod source;
+mod task;
 mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
     BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError,
-    WaitError, WorkItemError,
+    TaskError, WaitError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};
@@ -95,6 +96,7 @@ pub use semaphore::{Permit, Semaphore};
 #[cfg(feature = "sim")]
 pub use sim::Sim;
 pub use source::Source;
+pub use task::{Task, block_on};
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};

@@ -1,6 +1,7 @@
 //! What all queues have in common, for users and for what is built on queues.
 
 use super::After;
+use super::line::QueueLine;
 use crate::engine::Engine;
 use crate::error::TimerError;
 use crate::event_loop::Sink;
@@ -23,6 +24,11 @@ pub trait Accept: Send + Sync + 'static {
 
     /// Where a timer delivers a job for the queue.
     fn sink(&self) -> Arc<dyn Sink>;
+
+    /// The queue itself, for whoever waits for one of its jobs; none if its jobs have no order.
+    fn line(&self) -> Option<QueueLine> {
+        None
+    }
 }
 
 /// What every queue can do: a private [`Queue`](crate::Queue) as well as a [`GlobalQueue`](crate::GlobalQueue) and the

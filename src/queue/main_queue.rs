@@ -4,6 +4,7 @@ use super::Accept;
 use super::Dispatch;
 use super::here;
 use super::lane::Lane;
+use super::line::QueueLine;
 use super::main_thread::MainThread;
 use super::waiter::Frame;
 use crate::engine::Engine;
@@ -91,6 +92,10 @@ impl Accept for MainQueue {
 
     fn sink(&self) -> Arc<dyn Sink> {
         Arc::clone(&self.lane) as Arc<dyn Sink>
+    }
+
+    fn line(&self) -> Option<QueueLine> {
+        Some(QueueLine::new(&self.lane))
     }
 }
 

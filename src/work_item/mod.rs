@@ -25,18 +25,22 @@ use crate::job::Job;
 use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
+use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
+use crate::sync::Waiting;
 use crate::sync::deadline_after;
 use crate::sync::parker;
 use crate::sync::planted;
+use crate::sync::wait_at;
 use state::State;
 use state::Withdrawal;
 use std::fmt;
 use std::mem;
+use std::ops::Deref;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -75,7 +79,7 @@ struct Place {
     notifications: Vec<Notification>,
 }
 
-struct Item {
+pub(crate) struct Item {
     state: State,
     place: Mutex<Place>,
 }
@@ -106,31 +110,34 @@ impl Item {
     }
 
     fn wait(&self, deadline: Option<Instant>, timeout: Duration) -> Result<Outcome, WaitError> {
-        let timed_out = WaitError::TimedOut { after: timeout };
-        if let Some(outcome) = self.state.outcome() {
-            return Ok(outcome);
-        }
-        let ticket = Ticket::new();
-        {
-            let mut place = self.place.lock();
-            if let Some(outcome) = self.state.outcome()
-                && !planted!("work_item_joins_without_a_second_look")
-            {
-                return Ok(outcome);
-            }
-            if place.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &parker())) {
+        if self.state.outcome().is_none() {
+            let owner = self.place.lock().owner.clone();
+            // Only the calling thread could make itself the owner meanwhile, and it is here.
+            if owner.is_some_and(|owner| Arc::ptr_eq(&owner, &parker())) {
                 return Err(WaitError::WouldDeadlock);
             }
-            if timeout.is_zero() {
-                return Err(timed_out);
+            if !timeout.is_zero() {
+                wait_at(self, &Reason::Completion, deadline);
             }
-            place.line.join(&ticket);
-        }
-        if !ticket.wait(&Reason::Completion, deadline) {
-            self.place.lock().line.leave(&ticket);
         }
         // An end that comes at the very moment of the timeout counts.
-        self.state.outcome().ok_or(timed_out)
+        self.state.outcome().ok_or(WaitError::TimedOut { after: timeout })
+    }
+}
+
+impl Desk for Item {
+    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
+        let mut place = self.place.lock();
+        if self.state.outcome().is_some() && !planted!("work_item_joins_without_a_second_look") {
+            return true;
+        }
+        place.line.join(ticket);
+        false
+    }
+
+    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
+        self.place.lock().line.leave(ticket);
+        false
     }
 }
 
@@ -143,14 +150,23 @@ impl Drop for Item {
 }
 
 /// Ends the item when it goes, also when a panic takes it.
-struct End<'a> {
-    item: &'a Item,
+struct End<I: Deref<Target = Item>> {
+    item: I,
     outcome: Outcome,
 }
 
-impl Drop for End<'_> {
+impl<I: Deref<Target = Item>> Drop for End<I> {
     fn drop(&mut self) {
         self.item.end(self.outcome);
+    }
+}
+
+/// The run of an item without a closure, bit by bit. Dropping it ends the item as dropped.
+pub(crate) struct Run(End<Arc<Item>>);
+
+impl Run {
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.0.outcome = outcome;
     }
 }
 
@@ -173,10 +189,7 @@ impl Submission {
 
 impl Drop for Submission {
     fn drop(&mut self) {
-        let item = &self.0.item;
-        if item.state.abandon() {
-            item.discard(Outcome::Dropped);
-        }
+        self.0.abandon();
     }
 }
 
@@ -259,8 +272,38 @@ impl WorkItem {
     /// An item that runs `f` with itself, so that a long closure can look whether it has been
     /// [cancelled](Self::is_cancelled). A closure that captured a handle of its own item would keep it for ever.
     pub fn new_with(f: impl FnOnce(&Self) + Send + 'static) -> Self {
-        let place = Place { body: Some(Box::new(f)), owner: None, line: Tickets::default(), notifications: Vec::new() };
+        Self::with(Some(Box::new(f)))
+    }
+
+    /// An item that somebody [begins](Self::begin), instead of a closure that runs.
+    pub(crate) fn without_closure() -> Self {
+        let item = Self::with(None);
+        // Nobody else can have submitted it.
+        let _ = item.item.state.submit();
+        item
+    }
+
+    fn with(body: Option<Body>) -> Self {
+        let place = Place { body, owner: None, line: Tickets::default(), notifications: Vec::new() };
         Self { item: Arc::new(Item { state: State::new(), place: Mutex::new(place) }) }
+    }
+
+    /// Begins the run of an item without a closure, unless it has ended.
+    pub(crate) fn begin(&self) -> Option<Run> {
+        let item = Arc::clone(&self.item);
+        self.item.state.start().then_some(Run(End { item, outcome: Outcome::Dropped }))
+    }
+
+    /// Ends an item that has not begun as dropped.
+    pub(crate) fn abandon(&self) {
+        if self.item.state.abandon() {
+            self.item.discard(Outcome::Dropped);
+        }
+    }
+
+    /// A future that ends with the item.
+    pub(crate) fn waiting(&self) -> Waiting<Item> {
+        Waiting::new(Arc::clone(&self.item))
     }
 
     /// Submits the item to `queue`: libdispatch's `dispatch_async` of a block object.
@@ -362,6 +405,28 @@ impl WorkItem {
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Outcome, WaitError> {
         self.item.wait(deadline_after(timeout), timeout)
+    }
+
+    /// Waits until the item has ended, and says how, as a future of any executor.
+    ///
+    /// ```
+    /// use concourse::{Outcome, Queue, WorkItem};
+    ///
+    /// let item = WorkItem::new(|| println!("printed"));
+    /// item.exec_async(&Queue::serial("printer")).unwrap();
+    /// assert_eq!(concourse::block_on(item.wait_async()), Outcome::Finished);
+    /// ```
+    pub fn wait_async(&self) -> impl Future<Output = Outcome> + Send + use<> {
+        let item = self.clone();
+        async move {
+            loop {
+                // Nobody is served before the end, so that there is an outcome after the first turn.
+                item.waiting().await;
+                if let Some(outcome) = item.outcome() {
+                    return outcome;
+                }
+            }
+        }
     }
 
     /// Submits `f` to `queue` once, with the outcome, as soon as the item has ended: libdispatch's
