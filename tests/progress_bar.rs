@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
+use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
@@ -400,9 +401,10 @@ fn a_tree_that_is_larger_than_the_queue_is_counted_ahead() {
 fn a_reader_that_goes_away_ends_the_program_with_a_message() {
     let scratch = Scratch::new();
     scratch.small_files(500);
-    let mut child = scratch.program("--queue-depth 8 .").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let run = Run::from(child.wait_with_output().unwrap());
+    // Gone before the program begins, or the whole list might lie in the pipe by then.
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let run = Run::from(scratch.program("--queue-depth 8 .").stdout(writer).output().unwrap());
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (Some(1), "progress_bar: standard output: Broken pipe (os error 32)\n")

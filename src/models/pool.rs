@@ -14,6 +14,7 @@ use crate::pool::slot::Bell;
 use crate::sync::Arc;
 use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
+use crate::sync::planted;
 
 struct Model {
     roster: Roster,
@@ -229,6 +230,27 @@ fn a_worker_that_blocks_finds_a_substitute_that_is_going_to_sleep() {
         // The wait ends when the job has run.
         substitute.join().unwrap();
         model.roster.state.unblock();
+        assert_eq!(model.finished.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_batch_on_its_way_to_a_busy_worker_is_not_lost_on_one_that_is_going_to_sleep() {
+    explore(3, || {
+        let model = Model::new(2, 2, 1);
+        model.add_running();
+        model.add_running();
+        model.push();
+        model.push();
+        let other = model.spawn_worker(0);
+        // One of the jobs is run here, and ends with the other one. Between the queue and the deque it lies nowhere.
+        if model.take() && model.take() {
+            model.push();
+            if !planted!("pool_batch_comes_unannounced") {
+                model.run(model.roster.notify());
+            }
+        }
+        other.join().unwrap();
         assert_eq!(model.finished.load(Ordering::Relaxed), 1);
     });
 }

@@ -152,8 +152,9 @@ impl Worker {
         }
         let job = insist(|| batch(&self.deque));
         if !self.deque.is_empty() {
-            // On their way here they lay nowhere, and the class may have been struck.
-            self.crew.backlog.demand.fence_and_note(class);
+            // On their way here they lay nowhere: the class may have been struck, and whoever had been called for them may
+            // have gone to sleep.
+            self.crew.announce(class);
         }
         job
     }
