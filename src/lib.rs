@@ -69,6 +69,7 @@ mod queue;
 mod apply;
 mod event;
 mod group;
+mod isolated;
 mod semaphore;
 pub mod source;
 mod task;
@@ -77,11 +78,12 @@ mod work_item;
 
 pub use engine::{LossReport, PanicReport};
 pub use error::{
-    BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError,
-    TaskError, WaitError, WorkItemError,
+    BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TaskError,
+    TimerError, WaitError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};
+pub use isolated::Isolated;
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{

@@ -10,6 +10,7 @@
 
 mod block_list;
 mod event;
+mod future;
 mod group;
 mod lane;
 mod loan;
@@ -23,6 +24,7 @@ mod program;
 mod semaphore;
 mod source;
 mod target;
+mod task;
 mod ticket;
 mod wait_for;
 mod work_item;

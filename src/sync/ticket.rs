@@ -81,6 +81,8 @@ impl Ticket {
 
     /// True if the ticket has been granted; otherwise the future that is being polled will be woken.
     fn is_granted(&self, context: &Context<'_>) -> bool {
+        #[cfg(concourse_planted = "ticket_looks_before_it_leaves_its_waker")]
+        let granted_before = self.state.load(Ordering::Acquire) == GRANTED;
         if let Bearer::Future(waker) = &self.bearer {
             let mut waker = waker.lock();
             if !waker.will_wake(context.waker()) {
@@ -90,9 +92,12 @@ impl Ticket {
             }
         }
         yield_point();
+        #[cfg(concourse_planted = "ticket_looks_before_it_leaves_its_waker")]
+        return granted_before;
         // After the waker is in its place: a granter that has not seen it has claimed the ticket before. Acquire: pairs
         // with `claim`.
-        self.state.load(Ordering::Acquire) == GRANTED
+        #[cfg(not(concourse_planted = "ticket_looks_before_it_leaves_its_waker"))]
+        return self.state.load(Ordering::Acquire) == GRANTED;
     }
 
     /// Gives the place up; false if it had been granted.

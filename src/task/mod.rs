@@ -31,6 +31,8 @@ use crate::work_item::Outcome;
 use crate::work_item::WorkItem;
 use spawn::Fiber;
 use spawn::Withdraw;
+#[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
+pub(crate) use state::State;
 use std::fmt;
 use std::pin::Pin;
 use std::task::Context;

@@ -15,34 +15,25 @@
 //! *Nobody waits for ever for an item that can end*: the closure's owner ends the item however it leaves; an item that
 //! is pending has a job, whose drop ends it, or a handle, and the last handle's drop ends it too.
 
+mod item;
 mod state;
 
+pub(crate) use item::Item;
+pub(crate) use item::Run;
 pub use state::Outcome;
 
 use crate::error::WaitError;
 use crate::error::WorkItemError;
-use crate::job::Job;
-use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
-use crate::sync::Desk;
-use crate::sync::Mutex;
-use crate::sync::Parker;
-use crate::sync::Reason;
-use crate::sync::Ticket;
-use crate::sync::Tickets;
 use crate::sync::Waiting;
 use crate::sync::deadline_after;
-use crate::sync::parker;
-use crate::sync::planted;
-use crate::sync::wait_at;
-use state::State;
+use item::Body;
+use item::End;
+use item::Notification;
 use state::Withdrawal;
 use std::fmt;
-use std::mem;
-use std::ops::Deref;
 use std::time::Duration;
-use std::time::Instant;
 
 /// What [`WorkItem::cancel`] has achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,120 +45,6 @@ pub enum Cancellation {
     Running,
     /// The closure has run.
     Done,
-}
-
-type Body = Box<dyn FnOnce(&WorkItem) + Send>;
-
-struct Notification {
-    queue: Box<dyn Accept>,
-    f: Box<dyn FnOnce(Outcome) + Send>,
-}
-
-impl Notification {
-    fn submit(self, outcome: Outcome) {
-        let f = self.f;
-        self.queue.accept(Job::new(move || f(outcome)));
-    }
-}
-
-/// What lies under the item's lock.
-struct Place {
-    body: Option<Body>,
-    /// The thread that runs or drops the closure, while it does.
-    owner: Option<Arc<Parker>>,
-    line: Tickets,
-    notifications: Vec<Notification>,
-}
-
-pub(crate) struct Item {
-    state: State,
-    place: Mutex<Place>,
-}
-
-impl Item {
-    /// The closure, for the thread that has claimed it.
-    fn take_body(&self) -> Option<Body> {
-        let mut place = self.place.lock();
-        place.owner = Some(parker());
-        place.body.take()
-    }
-
-    /// Drops the closure, which the caller has claimed, and ends the item.
-    fn discard(&self, outcome: Outcome) {
-        let _end = End { item: self, outcome };
-        drop(self.take_body());
-    }
-
-    fn end(&self, outcome: Outcome) {
-        let (line, notifications) = {
-            let mut place = self.place.lock();
-            place.owner = None;
-            self.state.end(outcome);
-            (mem::take(&mut place.line), mem::take(&mut place.notifications))
-        };
-        line.grant_all();
-        notifications.into_iter().for_each(|notification| notification.submit(outcome));
-    }
-
-    fn wait(&self, deadline: Option<Instant>, timeout: Duration) -> Result<Outcome, WaitError> {
-        if self.state.outcome().is_none() {
-            let owner = self.place.lock().owner.clone();
-            // Only the calling thread could make itself the owner meanwhile, and it is here.
-            if owner.is_some_and(|owner| Arc::ptr_eq(&owner, &parker())) {
-                return Err(WaitError::WouldDeadlock);
-            }
-            if !timeout.is_zero() {
-                wait_at(self, &Reason::Completion, deadline);
-            }
-        }
-        // An end that comes at the very moment of the timeout counts.
-        self.state.outcome().ok_or(WaitError::TimedOut { after: timeout })
-    }
-}
-
-impl Desk for Item {
-    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
-        let mut place = self.place.lock();
-        if self.state.outcome().is_some() && !planted!("work_item_joins_without_a_second_look") {
-            return true;
-        }
-        place.line.join(ticket);
-        false
-    }
-
-    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
-        self.place.lock().line.leave(ticket);
-        false
-    }
-}
-
-impl Drop for Item {
-    fn drop(&mut self) {
-        if self.state.abandon() {
-            self.discard(Outcome::Dropped);
-        }
-    }
-}
-
-/// Ends the item when it goes, also when a panic takes it.
-struct End<I: Deref<Target = Item>> {
-    item: I,
-    outcome: Outcome,
-}
-
-impl<I: Deref<Target = Item>> Drop for End<I> {
-    fn drop(&mut self) {
-        self.item.end(self.outcome);
-    }
-}
-
-/// The run of an item without a closure, bit by bit. Dropping it ends the item as dropped.
-pub(crate) struct Run(End<Arc<Item>>);
-
-impl Run {
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.0.outcome = outcome;
-    }
 }
 
 /// The item on its way to be run. Dropping it drops the closure, if that is still there.
@@ -284,8 +161,7 @@ impl WorkItem {
     }
 
     fn with(body: Option<Body>) -> Self {
-        let place = Place { body, owner: None, line: Tickets::default(), notifications: Vec::new() };
-        Self { item: Arc::new(Item { state: State::new(), place: Mutex::new(place) }) }
+        Self { item: Item::new(body) }
     }
 
     /// Begins the run of an item without a closure, unless it has ended.
@@ -449,15 +325,7 @@ impl WorkItem {
     /// shown.wait();
     /// ```
     pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
-        let notification = Notification { queue: Box::new(queue.clone()), f: Box::new(f) };
-        let mut place = self.item.place.lock();
-        match self.item.state.outcome() {
-            Some(outcome) => {
-                drop(place);
-                notification.submit(outcome);
-            }
-            None => place.notifications.push(notification),
-        }
+        self.item.notify(Notification { queue: Box::new(queue.clone()), f: Box::new(f) });
     }
 }
 
@@ -474,21 +342,22 @@ impl fmt::Debug for WorkItem {
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 impl WorkItem {
     /// Waits or gives up at `deadline`, with the ticket in the line unless the item has ended.
-    pub(crate) fn wait_by(&self, deadline: Instant) -> Result<Outcome, WaitError> {
+    pub(crate) fn wait_by(&self, deadline: std::time::Instant) -> Result<Outcome, WaitError> {
         self.item.wait(Some(deadline), Duration::MAX)
     }
 
     /// How many are registered.
     pub(crate) fn registered(&self) -> usize {
-        let place = self.item.place.lock();
-        place.line.len() + place.notifications.len()
+        self.item.registered()
     }
 }
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
     use super::*;
+    use crate::sync::Mutex;
     use crate::sync::OnPark;
+    use crate::sync::Reason;
     use crate::sync::enter_host;
 
     #[test]
