@@ -98,7 +98,7 @@ pub use semaphore::{Permit, Semaphore};
 #[cfg(feature = "sim")]
 pub use sim::Sim;
 pub use source::Source;
-pub use task::{Task, block_on};
+pub use task::{Map, Task, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};

@@ -5,10 +5,15 @@
 //! [`spawn`].
 
 mod block_on;
+mod map;
 mod spawn;
 mod state;
+mod tasks;
 
 pub use block_on::block_on;
+pub use map::Map;
+pub use map::Unordered;
+pub use tasks::Tasks;
 
 use crate::error::HeldQueue;
 use crate::error::SubmitError;
@@ -204,11 +209,7 @@ impl<T: Send + 'static> Task<T> {
     /// # Ok::<(), concourse::SuspendError>(())
     /// ```
     pub fn cancel(&self) -> Cancellation {
-        let cancellation = self.item.cancel();
-        if let Some(fiber) = self.fiber.as_ref().and_then(Weak::upgrade) {
-            fiber.withdraw(cancellation);
-        }
-        cancellation
+        self.withdraw()
     }
 
     /// Submits `f` to `queue` once, with what has become of the task, as soon as that is settled.
@@ -231,6 +232,16 @@ impl<T: Send + 'static> Task<T> {
     pub fn on_complete<Q: Dispatch>(self, queue: &Q, f: impl FnOnce(Result<T, TaskError>) + Send + 'static) {
         let slot = self.slot;
         self.item.notify(queue, move |outcome| f(slot.take(outcome)));
+    }
+}
+
+impl<T> Task<T> {
+    fn withdraw(&self) -> Cancellation {
+        let cancellation = self.item.cancel();
+        if let Some(fiber) = self.fiber.as_ref().and_then(Weak::upgrade) {
+            fiber.withdraw(cancellation);
+        }
+        cancellation
     }
 }
 

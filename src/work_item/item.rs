@@ -4,8 +4,6 @@ use super::WorkItem;
 use super::state::Outcome;
 use super::state::State;
 use crate::error::WaitError;
-use crate::job::Job;
-use crate::queue::Accept;
 use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
@@ -23,17 +21,8 @@ use std::time::Instant;
 
 pub(super) type Body = Box<dyn FnOnce(&WorkItem) + Send>;
 
-pub(super) struct Notification {
-    pub(super) queue: Box<dyn Accept>,
-    pub(super) f: Box<dyn FnOnce(Outcome) + Send>,
-}
-
-impl Notification {
-    fn submit(self, outcome: Outcome) {
-        let f = self.f;
-        self.queue.accept(Job::new(move || f(outcome)));
-    }
-}
+/// What is called with the outcome, by whoever ends the item, without its lock. It does not wait for anything.
+pub(super) type Notification = Box<dyn FnOnce(Outcome) + Send>;
 
 /// What lies under the item's lock.
 struct Place {
@@ -76,16 +65,16 @@ impl Item {
             (mem::take(&mut place.line), mem::take(&mut place.notifications))
         };
         line.grant_all();
-        notifications.into_iter().for_each(|notification| notification.submit(outcome));
+        notifications.into_iter().for_each(|notification| notification(outcome));
     }
 
-    /// Submits the notification when the item ends, or now.
+    /// Calls `notification` when the item ends, or now.
     pub(super) fn notify(&self, notification: Notification) {
         let mut place = self.place.lock();
         match self.state.outcome() {
             Some(outcome) => {
                 drop(place);
-                notification.submit(outcome);
+                notification(outcome);
             }
             None => place.notifications.push(notification),
         }

@@ -30,7 +30,6 @@ use crate::sync::Waiting;
 use crate::sync::deadline_after;
 use item::Body;
 use item::End;
-use item::Notification;
 use state::Withdrawal;
 use std::fmt;
 use std::time::Duration;
@@ -325,7 +324,13 @@ impl WorkItem {
     /// shown.wait();
     /// ```
     pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
-        self.item.notify(Notification { queue: Box::new(queue.clone()), f: Box::new(f) });
+        let queue = queue.clone();
+        self.notify_inline(move |outcome| queue.exec_async(move || f(outcome)));
+    }
+
+    /// Calls `f` as soon as the item has ended, on the thread that ends it. It does not wait for anything.
+    pub(crate) fn notify_inline(&self, f: impl FnOnce(Outcome) + Send + 'static) {
+        self.item.notify(Box::new(f));
     }
 }
 
