@@ -154,6 +154,53 @@ fn a_task_whose_queue_or_runtime_goes_ends_as_dropped() {
 }
 
 #[test]
+fn a_task_of_a_suspended_queue_that_nobody_can_resume_ends_as_dropped() {
+    let runtime = runtime();
+    let submit: [fn(&Queue) -> Task<u8>; 2] = [|queue| queue.submit(|| 1), |queue| queue.spawn(async { 2 })];
+    for submit in submit {
+        let queue = runtime.serial("left alone");
+        queue.suspend().unwrap();
+        let task = submit(&queue);
+        drop(queue);
+        assert_eq!(task.wait(), Err(TaskError::Dropped));
+    }
+    // One that is under way goes on, as the turns of sources do.
+    let queue = runtime.serial("left alone");
+    let (began, go) = (Event::new(), Event::new());
+    let (begin, gate) = (began.clone(), go.clone());
+    let task = queue.spawn(async move {
+        begin.set();
+        gate.wait_async().await;
+    });
+    began.wait_timeout(GENEROUS).unwrap();
+    queue.exec_sync(|| ());
+    queue.suspend().unwrap();
+    drop(queue);
+    go.set();
+    assert_eq!(task.wait(), Ok(()));
+}
+
+#[test]
+fn a_future_under_way_goes_on_when_its_queue_is_cancelled() {
+    let runtime = runtime();
+    let queue = runtime.serial("cancelled");
+    let (began, go) = (Event::new(), Event::new());
+    let (begin, gate) = (began.clone(), go.clone());
+    let task = queue.spawn(async move {
+        begin.set();
+        gate.wait_async().await;
+        1
+    });
+    began.wait_timeout(GENEROUS).unwrap();
+    queue.exec_sync(|| ());
+    let guard = queue.suspend_guard().unwrap();
+    go.set();
+    assert_eq!(queue.cancel_pending(), 0);
+    drop(guard);
+    assert_eq!(task.wait(), Ok(1));
+}
+
+#[test]
 fn a_future_that_nobody_can_wake_is_dropped() {
     let runtime = runtime();
     let queue = runtime.serial("forgotten");

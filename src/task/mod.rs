@@ -133,7 +133,7 @@ impl<T: Send + 'static> Task<T> {
 
     fn spawn<F: Future<Output = T> + Send + 'static>(queue: &impl Dispatch, future: F) -> Self {
         let (slot, item) = (Slot::new(), WorkItem::without_closure());
-        let fiber = Fiber::start(future, item.clone(), Arc::clone(&slot), Box::new(queue.clone()));
+        let fiber = Fiber::start(future, item.clone(), Arc::clone(&slot), queue.sink());
         Self { item, slot, line: queue.line(), fiber: Some(fiber), waiting: None }
     }
 
@@ -298,8 +298,9 @@ impl Queue {
     /// Each poll is a job of the queue, in line with the others; it is submitted when the future is woken. Two polls of one
     /// future never overlap, and on a serial queue no poll overlaps any other job, but other jobs come in between: see
     /// [`spawn_exclusive`](Self::spawn_exclusive). The future may wait for anything, of any executor. A panic ends the task,
-    /// and is reported as for any job. When a poll's job is dropped, because the queue is cancelled or the runtime ends, or
-    /// when nobody is left who could wake the future, it is dropped and the task ends as dropped.
+    /// and is reported as for any job. [`cancel_pending`](Self::cancel_pending) drops futures that have not begun, and so
+    /// does the end of a suspended queue; one that is under way goes on. When no poll will come any more, because the runtime
+    /// has ended or nobody is left who could wake the future, it is dropped and the task ends as dropped.
     ///
     /// ```
     /// use concourse::{Queue, Semaphore};

@@ -13,12 +13,13 @@
 
 use super::Slot;
 use super::state::State;
+use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::contain;
-use crate::queue::Accept;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::time::Nanos;
 use crate::work_item::Cancellation;
 use crate::work_item::Outcome;
 use crate::work_item::Run;
@@ -50,7 +51,8 @@ pub(super) struct Fiber<F: Future> {
     place: Mutex<Place<F>>,
     item: WorkItem,
     slot: Arc<Slot<F::Output>>,
-    queue: Box<dyn Accept>,
+    /// No handle: a future does not keep its queue from being closed, which may be what ends it.
+    queue: Arc<dyn Sink>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
@@ -59,18 +61,24 @@ impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
         future: F,
         item: WorkItem,
         slot: Arc<Slot<F::Output>>,
-        queue: Box<dyn Accept>,
+        queue: Arc<dyn Sink>,
     ) -> Weak<dyn Withdraw> {
         let place = Mutex::new(Place::Unpolled(Box::pin(future)));
         let fiber = Arc::new(Self { state: State::scheduled(), place, item, slot, queue });
         let weak = Arc::downgrade(&fiber);
-        fiber.schedule();
+        fiber.submit(|visit| Job::new(move || visit.run()));
         weak
     }
 
+    /// Submits the next poll of a future under way. It is a token, so that cancelling the queue's pending jobs leaves it in
+    /// its place.
     fn schedule(self: Arc<Self>) {
-        let (visit, fiber) = (Visit(Some(Arc::clone(&self))), self);
-        fiber.queue.accept(Job::new(move || visit.run()));
+        self.submit(|visit| Job::token(move || visit.run()));
+    }
+
+    fn submit(self: Arc<Self>, job: impl FnOnce(Visit<F>) -> Job) {
+        let queue = Arc::clone(&self.queue);
+        queue.fire(Some(job(Visit(Some(self)))), Nanos::ZERO);
     }
 
     fn take(&self) -> Place<F> {
