@@ -70,6 +70,7 @@ mod apply;
 mod event;
 mod group;
 mod isolated;
+mod keyed;
 mod semaphore;
 pub mod source;
 mod task;
@@ -84,6 +85,7 @@ pub use error::{
 pub use event::Event;
 pub use group::{Group, Membership};
 pub use isolated::Isolated;
+pub use keyed::Keyed;
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{
