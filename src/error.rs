@@ -36,6 +36,7 @@ mod port;
 mod process;
 #[cfg(feature = "signal")]
 mod signal;
+mod task;
 
 pub use clock::ClockError;
 pub use event_loop::{EventLoopError, WatchError};
@@ -47,6 +48,7 @@ pub use port::{PortError, SendError};
 pub use process::{ProcessError, RefusedChild};
 #[cfg(feature = "signal")]
 pub use signal::SignalError;
+pub use task::TaskError;
 
 errors! {
     /// Why a queue was not built.
@@ -160,13 +162,15 @@ pub enum SubmitError<F> {
     ShutDown(F),
     /// This process was forked, and the runtime's threads are the parent's.
     Forked(F),
+    /// As much waits already as the bound allows.
+    Full(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was not accepted.
     pub fn into_inner(self) -> F {
         match self {
-            Self::ShutDown(f) | Self::Forked(f) => f,
+            Self::ShutDown(f) | Self::Forked(f) | Self::Full(f) => f,
         }
     }
 }
@@ -176,6 +180,7 @@ impl<F> fmt::Debug for SubmitError<F> {
         f.write_str(match self {
             Self::ShutDown(_) => "ShutDown(..)",
             Self::Forked(_) => "Forked(..)",
+            Self::Full(_) => "Full(..)",
         })
     }
 }
@@ -185,6 +190,7 @@ impl<F> fmt::Display for SubmitError<F> {
         f.write_str(match self {
             Self::ShutDown(_) => "the runtime has been shut down",
             Self::Forked(_) => "this process was forked, and the runtime's threads are the parent's",
+            Self::Full(_) => "as much waits already as the bound allows",
         })?;
         f.write_str("; the closure was not accepted and comes back with `into_inner`")
     }

@@ -22,12 +22,15 @@
 use crate::error::WaitError;
 use crate::sync::Arc;
 use crate::sync::AtomicBool;
+use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::Ordering;
 use crate::sync::Reason;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
+use crate::sync::Waiting;
 use crate::sync::deadline_after;
+use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
@@ -61,23 +64,7 @@ impl State {
     /// False if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         yield_point();
-        if self.try_pass() {
-            return true;
-        }
-        yield_point();
-        let ticket = Ticket::new();
-        {
-            let mut line = self.line.lock();
-            if !cfg!(concourse_planted = "event_joins_without_a_second_look") && self.try_pass() {
-                return true;
-            }
-            line.join(&ticket);
-        }
-        let granted = ticket.wait(&Reason::Event, deadline);
-        if !granted {
-            self.line.lock().leave(&ticket);
-        }
-        granted
+        self.try_pass() || wait_at(self, &Reason::Event, deadline)
     }
 
     fn set(&self) {
@@ -102,6 +89,30 @@ impl State {
                 // Release: as above.
                 None => self.flag.store(true, Ordering::Release),
             },
+        }
+    }
+}
+
+impl Desk for State {
+    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
+        yield_point();
+        let mut line = self.line.lock();
+        if !cfg!(concourse_planted = "event_joins_without_a_second_look") && self.try_pass() {
+            return true;
+        }
+        line.join(ticket);
+        false
+    }
+
+    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
+        self.line.lock().leave(ticket);
+        false
+    }
+
+    /// What an automatic event has brought to somebody who has gone is for the next one.
+    fn pass_on(&self) {
+        if self.reset == Reset::Auto {
+            self.set();
         }
     }
 }
@@ -201,6 +212,23 @@ impl Event {
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         let passed = self.state.try_pass() || (!timeout.is_zero() && self.state.wait(deadline_after(timeout)));
         if passed { Ok(()) } else { Err(WaitError::TimedOut { after: timeout }) }
+    }
+
+    /// Waits until the event is set, as a future of any executor. An automatic event is not set afterwards.
+    ///
+    /// It joins the line when it is polled first, in one fair order with the threads that [`wait`](Self::wait). Dropping it
+    /// leaves the line; a set of an automatic event that has reached it by then goes to the next, and is never lost.
+    ///
+    /// ```
+    /// use concourse::Event;
+    ///
+    /// let ready = Event::new();
+    /// let waiting = ready.wait_async();
+    /// ready.set();
+    /// concourse::block_on(waiting);
+    /// ```
+    pub fn wait_async(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
+        Waiting::new(Arc::clone(&self.state))
     }
 }
 

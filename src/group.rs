@@ -40,13 +40,16 @@ use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::AtomicU64;
+use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
 use crate::sync::Ordering;
 use crate::sync::Reason;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
+use crate::sync::Waiting;
 use crate::sync::deadline_after;
+use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
@@ -174,19 +177,18 @@ impl State {
 
     /// False if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> bool {
-        if self.is_empty() {
-            return true;
-        }
-        let ticket = Ticket::new();
-        match self.register() {
-            Some(mut registered) => registered.line.join(&ticket),
-            None => return true,
-        }
-        let granted = ticket.wait(&Reason::Group, deadline);
-        if !granted {
-            self.registered.lock().line.leave(&ticket);
-        }
-        granted
+        self.is_empty() || wait_at(self, &Reason::Group, deadline)
+    }
+}
+
+impl Desk for State {
+    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
+        self.register().map(|mut registered| registered.line.join(ticket)).is_none()
+    }
+
+    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
+        self.registered.lock().line.leave(ticket);
+        false
     }
 }
 
@@ -295,6 +297,20 @@ impl Group {
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         let emptied = self.is_empty() || (!timeout.is_zero() && self.state.wait(deadline_after(timeout)));
         if emptied { Ok(()) } else { Err(WaitError::TimedOut { after: timeout }) }
+    }
+
+    /// Waits until the group is empty, as a future of any executor. As [`wait`](Self::wait), from the first poll on.
+    ///
+    /// ```
+    /// use concourse::{Group, Queue};
+    ///
+    /// let group = Group::new();
+    /// group.exec_async(&Queue::serial("letters"), || println!("sent"));
+    /// concourse::block_on(group.wait_async());
+    /// assert!(group.is_empty());
+    /// ```
+    pub fn wait_async(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
+        Waiting::new(Arc::clone(&self.state))
     }
 
     /// Submits `f` to `queue` once, as soon as the group is empty: libdispatch's `dispatch_group_notify`.

@@ -73,8 +73,11 @@ mod queue;
 mod apply;
 mod event;
 mod group;
+mod isolated;
+mod keyed;
 mod semaphore;
 pub mod source;
+mod task;
 mod wait_for;
 mod work_item;
 
@@ -85,12 +88,14 @@ pub use error::MemoryPressureError;
 pub use error::SignalError;
 pub use error::{
     BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
-    SendError, SubmitError, SuspendError, SyncError, TimerError, WaitError, WatchError, WorkItemError,
+    SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};
 pub use event::Event;
 pub use group::{Group, Membership};
+pub use isolated::Isolated;
+pub use keyed::Keyed;
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{
@@ -109,6 +114,7 @@ pub use sim::Sim;
 pub use source::Source;
 #[cfg(feature = "signal")]
 pub use source::graceful_shutdown;
+pub use task::{Map, Task, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};

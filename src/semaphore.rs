@@ -46,12 +46,15 @@
 use crate::error::WaitError;
 use crate::sync::Arc;
 use crate::sync::AtomicI64;
+use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::Ordering;
 use crate::sync::Reason;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
+use crate::sync::Waiting;
 use crate::sync::deadline_after;
+use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
@@ -106,45 +109,20 @@ impl State {
     /// False if the deadline passed first.
     #[inline]
     fn take(&self, deadline: Option<Instant>) -> bool {
+        self.try_wish() || self.take_in_line(deadline)
+    }
+
+    /// Wishes for a permit, and has it if one is free. Otherwise the caller joins the line.
+    #[inline]
+    fn try_wish(&self) -> bool {
         yield_point();
         // Acquire: as in `try_take`.
-        self.count.fetch_sub(1, Ordering::Acquire) > 0 || self.take_in_line(deadline)
+        self.count.fetch_sub(1, Ordering::Acquire) > 0
     }
 
     #[cold]
     fn take_in_line(&self, deadline: Option<Instant>) -> bool {
-        yield_point();
-        let ticket = Ticket::new();
-        {
-            let mut ledger = self.ledger.lock();
-            if ledger.owed > 0 {
-                ledger.owed -= 1;
-                return true;
-            }
-            ledger.line.join(&ticket);
-        }
-        ticket.wait(&Reason::Semaphore, deadline) || !self.withdraw(&ticket)
-    }
-
-    /// Takes back the wish of an abandoned ticket; false if it has been met, so that the caller holds a permit.
-    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
-        let mut ledger = self.ledger.lock();
-        ledger.line.leave(ticket);
-        #[cfg(concourse_planted = "semaphore_withdraws_blindly")]
-        {
-            self.count.fetch_add(1, Ordering::AcqRel);
-            true
-        }
-        #[cfg(not(concourse_planted = "semaphore_withdraws_blindly"))]
-        {
-            // Acquire on the way out: a met wish is a permit, as in `try_take`. Adding publishes nothing.
-            let unmet = |count: i64| (count < 0).then_some(count + 1);
-            let withdrawn = self.count.fetch_update(Ordering::Relaxed, Ordering::Acquire, unmet).is_ok();
-            if !withdrawn {
-                ledger.owed -= 1;
-            }
-            withdrawn
-        }
+        wait_at(self, &Reason::Semaphore, deadline)
     }
 
     /// True if the permit went to somebody who waits.
@@ -199,6 +177,45 @@ impl State {
             std::iter::from_fn(|| ledger.hand_over()).collect::<Vec<_>>()
         };
         woken.iter().for_each(|ticket| ticket.wake());
+    }
+}
+
+/// For those whose wish has not been met at once.
+impl Desk for State {
+    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
+        yield_point();
+        let mut ledger = self.ledger.lock();
+        if ledger.owed > 0 {
+            ledger.owed -= 1;
+            return true;
+        }
+        ledger.line.join(ticket);
+        false
+    }
+
+    /// Takes the wish back as well, unless it has been met, so that the bearer holds a permit.
+    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
+        let mut ledger = self.ledger.lock();
+        ledger.line.leave(ticket);
+        #[cfg(concourse_planted = "semaphore_withdraws_blindly")]
+        {
+            self.count.fetch_add(1, Ordering::AcqRel);
+            false
+        }
+        #[cfg(not(concourse_planted = "semaphore_withdraws_blindly"))]
+        {
+            // Acquire on the way out: a met wish is a permit, as in `try_take`. Adding publishes nothing.
+            let unmet = |count: i64| (count < 0).then_some(count + 1);
+            let met = self.count.fetch_update(Ordering::Relaxed, Ordering::Acquire, unmet).is_err();
+            if met {
+                ledger.owed -= 1;
+            }
+            met
+        }
+    }
+
+    fn pass_on(&self) {
+        self.give();
     }
 }
 
@@ -292,6 +309,29 @@ impl Semaphore {
     /// [`WaitError::TimedOut`].
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit, WaitError> {
         self.wait_timeout(timeout).map(|()| self.permit())
+    }
+
+    /// Takes a permit when there is one, as a future of any executor.
+    ///
+    /// It joins the line when it is polled first, in one fair order with the threads that wait. Dropping it leaves the line;
+    /// a permit that has reached it by then goes to the next, and is never lost.
+    ///
+    /// ```
+    /// use concourse::Semaphore;
+    ///
+    /// let slots = Semaphore::new(1);
+    /// let permit = concourse::block_on(slots.acquire_async());
+    /// assert_eq!(slots.available(), 0);
+    /// drop(permit);
+    /// ```
+    pub fn acquire_async(&self) -> impl Future<Output = Permit> + Send + use<> {
+        let semaphore = self.clone();
+        async move {
+            if !semaphore.state.try_wish() {
+                Waiting::new(Arc::clone(&semaphore.state)).await;
+            }
+            semaphore.permit()
+        }
     }
 
     fn permit(&self) -> Permit {

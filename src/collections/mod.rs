@@ -2,6 +2,7 @@
 
 mod block_list;
 mod loan;
+mod protected;
 mod striped;
 mod wheel;
 
@@ -15,6 +16,7 @@ pub(crate) use block_list::back_off;
 pub(crate) use block_list::dismantle;
 pub(crate) use loan::Borrowed;
 pub(crate) use loan::lend;
+pub(crate) use protected::Protected;
 pub(crate) use striped::Striped;
 pub(crate) use wheel::Expired;
 pub(crate) use wheel::GRAIN;

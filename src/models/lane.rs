@@ -189,7 +189,7 @@ fn a_waiter_claims_a_scheduled_drain_or_is_served_by_it() {
     explore(2, || {
         let fixture = Fixture::serial();
         fixture.queue().exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let other = fixture.thread(|fixture| fixture.queue().exec_sync(|| fixture.write(20)));
         fixture.queue().exec_sync(|| fixture.write(30));
         worker.join().unwrap();
@@ -220,7 +220,7 @@ fn a_job_that_is_pushed_while_the_queue_is_suspended_does_not_run() {
     explore(3, || {
         let fixture = Fixture::serial();
         fixture.queue().exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let queue = fixture.queue();
         queue.suspend().unwrap();
         let other = Arc::clone(&fixture);
@@ -241,7 +241,7 @@ fn what_a_suspension_holds_back_never_starts_once_the_last_handle_is_gone() {
         explore(2, move || {
             let fixture = build();
             fixture.queue().exec_async(fixture.reader());
-            let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+            let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
             let queue = fixture.queue();
             queue.suspend().unwrap();
             let other = Arc::clone(&fixture);
@@ -260,7 +260,7 @@ fn a_cancellation_counts_exactly_what_never_runs() {
     explore(2, || {
         let fixture = Fixture::serial();
         fixture.queue().exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let pusher = fixture.thread(|fixture| fixture.queue().exec_async(fixture.writer(20)));
         let cancelled = fixture.queue().cancel_pending();
         worker.join().unwrap();
@@ -274,7 +274,7 @@ fn two_cancellations_share_what_is_pending() {
     explore(2, || {
         let fixture = Fixture::serial();
         fixture.queue().exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let count = Arc::new(AtomicU32::new(0));
         let other = {
             let (fixture, count) = (Arc::clone(&fixture), Arc::clone(&count));
@@ -292,7 +292,7 @@ fn cancelling_a_suspended_queue_returns_at_once() {
     explore(3, || {
         let fixture = Fixture::serial();
         fixture.queue().exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         fixture.queue().suspend().unwrap();
         let cancelled = fixture.queue().cancel_pending();
         worker.join().unwrap();
@@ -340,7 +340,7 @@ fn a_barrier_excludes_readers_on_other_threads() {
     explore(2, || {
         let fixture = Fixture::concurrent();
         fixture.queue().barrier_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let reader = fixture.thread(|fixture| fixture.queue().exec_sync(|| fixture.read()));
         fixture.queue().exec_sync(|| fixture.read());
         worker.join().unwrap();
@@ -369,7 +369,7 @@ fn a_barrier_sync_and_async_readers_exclude_each_other() {
 fn a_reader_does_not_overtake_its_own_thread_s_barrier() {
     explore(2, || {
         let fixture = Fixture::concurrent();
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         fixture.queue().barrier_async(fixture.writer(10));
         fixture.queue().exec_sync(|| {
             fixture.read();
@@ -429,7 +429,7 @@ fn a_concurrent_cancellation_counts_exactly_what_never_runs() {
     explore(2, || {
         let fixture = Fixture::concurrent();
         fixture.queue().barrier_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let pusher = fixture.thread(|fixture| fixture.queue().barrier_async(fixture.writer(20)));
         let cancelled = fixture.queue().cancel_pending();
         worker.join().unwrap();

@@ -10,6 +10,7 @@
 
 mod block_list;
 mod event;
+mod future;
 mod group;
 mod lane;
 mod loan;
@@ -28,6 +29,7 @@ mod semaphore;
 mod signal;
 mod source;
 mod target;
+mod task;
 mod ticket;
 mod wait_for;
 mod work_item;

@@ -125,7 +125,7 @@ fn random_programs_over_a_hierarchy_keep_every_promise() {
             .collect();
         threads.push({
             let tokens = Arc::clone(&tokens);
-            spawn(move || (0..4).for_each(|_| drop(tokens.run_one())))
+            spawn(move || (0..4).for_each(|_| _ = tokens.run_one()))
         });
         hierarchy.act();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

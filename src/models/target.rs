@@ -43,7 +43,7 @@ fn a_sync_through_a_chain_follows_its_own_thread_s_push() {
     explore(2, || {
         let fixture = Fixture::serial();
         let child = below(&fixture, &fixture.queue(), serial);
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         child.exec_async(fixture.writer(20));
         child.exec_sync(|| {
             fixture.write(21);
@@ -163,7 +163,7 @@ fn a_job_of_a_child_does_not_start_once_its_target_is_suspended() {
             let fixture = Fixture::serial();
             let child = below(&fixture, &fixture.queue(), shape);
             child.exec_async(fixture.writer(10));
-            let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+            let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
             let root = fixture.queue();
             root.suspend().unwrap();
             let other = Arc::clone(&fixture);
@@ -197,7 +197,7 @@ fn a_cancellation_on_a_child_counts_exactly_what_never_runs() {
         let fixture = Fixture::serial();
         let child = below(&fixture, &fixture.queue(), serial);
         child.exec_async(fixture.writer(10));
-        let worker = fixture.thread(|fixture| drop(fixture.tokens.run_one()));
+        let worker = fixture.thread(|fixture| _ = fixture.tokens.run_one());
         let other = fixture.thread({
             let child = child.clone();
             move |fixture| child.exec_sync(|| fixture.write(20))

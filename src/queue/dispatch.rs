@@ -1,6 +1,7 @@
 //! What all queues have in common, for users and for what is built on queues.
 
 use super::After;
+use super::line::QueueLine;
 use crate::engine::Engine;
 use crate::error::TimerError;
 use crate::event_loop::Sink;
@@ -24,9 +25,9 @@ pub trait Accept: Send + Sync + 'static {
     /// Where a timer delivers a job for the queue.
     fn sink(&self) -> Arc<dyn Sink>;
 
-    /// True if no job of the queue can begin before the calling thread has returned from what it is running.
-    fn is_held_here(&self) -> bool {
-        false
+    /// The queue itself, for whoever waits for one of its jobs; none if its jobs have no order.
+    fn line(&self) -> Option<QueueLine> {
+        None
     }
 }
 

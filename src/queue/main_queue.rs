@@ -4,6 +4,7 @@ use super::Accept;
 use super::Dispatch;
 use super::here;
 use super::lane::Lane;
+use super::line::QueueLine;
 use super::main_thread::MainThread;
 use super::waiter::Frame;
 use crate::engine::Engine;
@@ -93,8 +94,8 @@ impl Accept for MainQueue {
         Arc::clone(&self.lane) as Arc<dyn Sink>
     }
 
-    fn is_held_here(&self) -> bool {
-        Frame::forbids(&self.lane, false)
+    fn line(&self) -> Option<QueueLine> {
+        Some(QueueLine::new(&self.lane))
     }
 }
 

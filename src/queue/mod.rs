@@ -11,6 +11,7 @@ mod global;
 mod idle;
 mod lane;
 mod life;
+mod line;
 mod loan;
 mod main_lane;
 mod main_queue;
@@ -32,6 +33,7 @@ pub use builder::QueueBuilder;
 pub(crate) use dispatch::Accept;
 pub use dispatch::Dispatch;
 pub use global::GlobalQueue;
+pub(crate) use line::QueueLine;
 pub use main_queue::MainQueue;
 pub use main_queue::main_queue;
 pub use main_queue::run_main;
@@ -132,8 +134,8 @@ impl Accept for Queue {
         Arc::clone(&self.lane) as Arc<dyn Sink>
     }
 
-    fn is_held_here(&self) -> bool {
-        Frame::forbids(&self.lane, false)
+    fn line(&self) -> Option<QueueLine> {
+        Some(QueueLine::new(&self.lane))
     }
 }
 

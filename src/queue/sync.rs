@@ -38,7 +38,7 @@ impl Lane {
     #[cold]
     fn would_deadlock<F>(&self, site: Site, closure: F) -> SyncError<F> {
         let call = HeldQueue { label: Arc::clone(self.label()), site: Some(site) };
-        let held = Frame::held().into_iter().map(|(label, site)| HeldQueue { label, site });
-        SyncError::WouldDeadlock { closure, cycle: std::iter::once(call).chain(held).collect() }
+        let cycle = std::iter::once(call).chain(HeldQueue::of_this_thread()).collect();
+        SyncError::WouldDeadlock { closure, cycle }
     }
 }

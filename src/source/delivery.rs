@@ -161,7 +161,7 @@ impl<P: Pending> Delivery<P> {
 
     /// True if no turn can begin before the calling thread has returned from what it is running on the target.
     pub(crate) fn target_is_held_here(&self) -> bool {
-        self.target.is_held_here()
+        self.target.line().is_some_and(|line| line.is_held_up().is_some())
     }
 
     pub(crate) fn label(&self) -> &Arc<str> {

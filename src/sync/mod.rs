@@ -23,6 +23,7 @@ mod fork;
 mod host;
 mod line;
 mod parking;
+mod ticket;
 mod tickets;
 
 pub(crate) use face::{
@@ -38,13 +39,14 @@ pub(crate) use host::{
     Host, blocking, deadline_after, enter_host, host, now, offer_host, runs_beside_others, virtual_time, yield_point,
 };
 pub(crate) use line::Line;
-pub(crate) use parking::{Parker, Reason, Ticket, park_while, parker};
+pub(crate) use parking::{Parker, Reason, park_while, parker};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{OnceLock, Weak};
 #[cfg(feature = "sim")]
 pub(crate) use std::thread::ThreadId;
 pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread, panicking};
+pub(crate) use ticket::{Desk, Ticket, Waiting, wait_at};
 pub(crate) use tickets::Tickets;
 
 /// How many threads the process may use at once: its affinity and cgroup quota included.

@@ -1,5 +1,4 @@
-//! How a thread waits: one [`Parker`] per thread, a [`Reason`] to tell, and the [`Ticket`] that a timed wait leaves in
-//! a line.
+//! How a thread waits: one [`Parker`] per thread, and a [`Reason`] to tell.
 //!
 //! The parker is the crate's own and not `std::thread::park`: that token belongs to the user, and a wait of ours must
 //! not swallow an `unpark` that was meant for the code around it.
@@ -186,78 +185,10 @@ pub(crate) fn park_while(
     }
 }
 
-const WAITING: u32 = 0;
-const GRANTED: u32 = 1;
-const ABANDONED: u32 = 2;
-
-/// A place in a line that may be given up: granted once, or abandoned once, never both.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    state: AtomicU32,
-    parker: Arc<Parker>,
-}
-
-impl Ticket {
-    /// A ticket of the calling thread.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: AtomicU32::new(WAITING), parker: parker() })
-    }
-
-    /// Grants the ticket and wakes its thread; false if the thread has given up.
-    #[must_use]
-    pub(crate) fn grant(&self) -> bool {
-        let granted = self.claim();
-        #[cfg(concourse_planted = "race")]
-        // SAFETY: none. This is the data race with `wait` that ThreadSanitizer must report.
-        unsafe {
-            let state = self.state.as_ptr();
-            state.write(state.read());
-        }
-        if granted {
-            self.wake();
-        }
-        granted
-    }
-
-    /// The deciding half of [`grant`](Self::grant), for a granter that holds a lock; `wake` follows once it is released.
-    #[must_use]
-    pub(crate) fn claim(&self) -> bool {
-        // Release: what the granter did before is seen by the granted thread's Acquire in `wait`.
-        self.state.compare_exchange(WAITING, GRANTED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-
-    /// Wakes the thread of a ticket that `claim` has granted.
-    pub(crate) fn wake(&self) {
-        self.parker.unpark();
-    }
-
-    /// Gives the place up; false if it had been granted.
-    pub(crate) fn abandon(&self) -> bool {
-        #[cfg(concourse_planted = "ticket_abandons_in_two_steps")]
-        return {
-            let waiting = self.state.load(Ordering::Acquire) == WAITING;
-            self.state.store(ABANDONED, Ordering::Release);
-            waiting
-        };
-        // One exchange decides between a late grant and the abandonment. Acquire on failure: pairs with `claim`.
-        #[cfg(not(concourse_planted = "ticket_abandons_in_two_steps"))]
-        return self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) != Err(GRANTED);
-    }
-
-    /// Waits for the grant; after the deadline the ticket is abandoned. True if it was granted.
-    #[must_use]
-    pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
-        // Acquire: pairs with `claim`.
-        park_while(&self.parker, reason, deadline, || self.state.load(Ordering::Acquire) == WAITING);
-        yield_point();
-        !self.abandon()
-    }
-}
-
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
     use super::*;
-    use crate::sync::{Host, ThreadBuilder, enter_host};
+    use crate::sync::{Host, enter_host};
     use std::time::Duration;
 
     #[test]
@@ -269,22 +200,6 @@ mod tests {
         let start = Instant::now();
         parker.park(Some(start + Duration::from_millis(20)));
         assert!(start.elapsed() >= Duration::from_millis(20), "the two tokens were one, and it was taken");
-    }
-
-    #[test]
-    fn a_ticket_is_granted_across_threads() {
-        let ticket = Ticket::new();
-        let other = Arc::clone(&ticket);
-        let granter = ThreadBuilder::new().spawn(move || other.grant()).unwrap();
-        assert!(ticket.wait(&Reason::Event, None));
-        assert!(granter.join().unwrap());
-    }
-
-    #[test]
-    fn an_abandoned_ticket_cannot_be_granted() {
-        let ticket = Ticket::new();
-        assert!(!ticket.wait(&Reason::Event, Some(Instant::now() + Duration::from_millis(5))));
-        assert!(!ticket.grant());
     }
 
     #[test]

@@ -15,30 +15,24 @@
 //! *Nobody waits for ever for an item that can end*: the closure's owner ends the item however it leaves; an item that
 //! is pending has a job, whose drop ends it, or a handle, and the last handle's drop ends it too.
 
+mod item;
 mod state;
 
+pub(crate) use item::Item;
+pub(crate) use item::Run;
 pub use state::Outcome;
 
 use crate::error::WaitError;
 use crate::error::WorkItemError;
-use crate::job::Job;
-use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
-use crate::sync::Mutex;
-use crate::sync::Parker;
-use crate::sync::Reason;
-use crate::sync::Ticket;
-use crate::sync::Tickets;
+use crate::sync::Waiting;
 use crate::sync::deadline_after;
-use crate::sync::parker;
-use crate::sync::planted;
-use state::State;
+use item::Body;
+use item::End;
 use state::Withdrawal;
 use std::fmt;
-use std::mem;
 use std::time::Duration;
-use std::time::Instant;
 
 /// What [`WorkItem::cancel`] has achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,108 +44,6 @@ pub enum Cancellation {
     Running,
     /// The closure has run.
     Done,
-}
-
-type Body = Box<dyn FnOnce(&WorkItem) + Send>;
-
-struct Notification {
-    queue: Box<dyn Accept>,
-    f: Box<dyn FnOnce(Outcome) + Send>,
-}
-
-impl Notification {
-    fn submit(self, outcome: Outcome) {
-        let f = self.f;
-        self.queue.accept(Job::new(move || f(outcome)));
-    }
-}
-
-/// What lies under the item's lock.
-struct Place {
-    body: Option<Body>,
-    /// The thread that runs or drops the closure, while it does.
-    owner: Option<Arc<Parker>>,
-    line: Tickets,
-    notifications: Vec<Notification>,
-}
-
-struct Item {
-    state: State,
-    place: Mutex<Place>,
-}
-
-impl Item {
-    /// The closure, for the thread that has claimed it.
-    fn take_body(&self) -> Option<Body> {
-        let mut place = self.place.lock();
-        place.owner = Some(parker());
-        place.body.take()
-    }
-
-    /// Drops the closure, which the caller has claimed, and ends the item.
-    fn discard(&self, outcome: Outcome) {
-        let _end = End { item: self, outcome };
-        drop(self.take_body());
-    }
-
-    fn end(&self, outcome: Outcome) {
-        let (line, notifications) = {
-            let mut place = self.place.lock();
-            place.owner = None;
-            self.state.end(outcome);
-            (mem::take(&mut place.line), mem::take(&mut place.notifications))
-        };
-        line.grant_all();
-        notifications.into_iter().for_each(|notification| notification.submit(outcome));
-    }
-
-    fn wait(&self, deadline: Option<Instant>, timeout: Duration) -> Result<Outcome, WaitError> {
-        let timed_out = WaitError::TimedOut { after: timeout };
-        if let Some(outcome) = self.state.outcome() {
-            return Ok(outcome);
-        }
-        let ticket = Ticket::new();
-        {
-            let mut place = self.place.lock();
-            if let Some(outcome) = self.state.outcome()
-                && !planted!("work_item_joins_without_a_second_look")
-            {
-                return Ok(outcome);
-            }
-            if place.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &parker())) {
-                return Err(WaitError::WouldDeadlock);
-            }
-            if timeout.is_zero() {
-                return Err(timed_out);
-            }
-            place.line.join(&ticket);
-        }
-        if !ticket.wait(&Reason::Completion, deadline) {
-            self.place.lock().line.leave(&ticket);
-        }
-        // An end that comes at the very moment of the timeout counts.
-        self.state.outcome().ok_or(timed_out)
-    }
-}
-
-impl Drop for Item {
-    fn drop(&mut self) {
-        if self.state.abandon() {
-            self.discard(Outcome::Dropped);
-        }
-    }
-}
-
-/// Ends the item when it goes, also when a panic takes it.
-struct End<'a> {
-    item: &'a Item,
-    outcome: Outcome,
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.item.end(self.outcome);
-    }
 }
 
 /// The item on its way to be run. Dropping it drops the closure, if that is still there.
@@ -173,10 +65,7 @@ impl Submission {
 
 impl Drop for Submission {
     fn drop(&mut self) {
-        let item = &self.0.item;
-        if item.state.abandon() {
-            item.discard(Outcome::Dropped);
-        }
+        self.0.abandon();
     }
 }
 
@@ -259,8 +148,37 @@ impl WorkItem {
     /// An item that runs `f` with itself, so that a long closure can look whether it has been
     /// [cancelled](Self::is_cancelled). A closure that captured a handle of its own item would keep it for ever.
     pub fn new_with(f: impl FnOnce(&Self) + Send + 'static) -> Self {
-        let place = Place { body: Some(Box::new(f)), owner: None, line: Tickets::default(), notifications: Vec::new() };
-        Self { item: Arc::new(Item { state: State::new(), place: Mutex::new(place) }) }
+        Self::with(Some(Box::new(f)))
+    }
+
+    /// An item that somebody [begins](Self::begin), instead of a closure that runs.
+    pub(crate) fn without_closure() -> Self {
+        let item = Self::with(None);
+        // Nobody else can have submitted it.
+        let _ = item.item.state.submit();
+        item
+    }
+
+    fn with(body: Option<Body>) -> Self {
+        Self { item: Item::new(body) }
+    }
+
+    /// Begins the run of an item without a closure, unless it has ended.
+    pub(crate) fn begin(&self) -> Option<Run> {
+        let item = Arc::clone(&self.item);
+        self.item.state.start().then_some(Run(End { item, outcome: Outcome::Dropped }))
+    }
+
+    /// Ends an item that has not begun as dropped.
+    pub(crate) fn abandon(&self) {
+        if self.item.state.abandon() {
+            self.item.discard(Outcome::Dropped);
+        }
+    }
+
+    /// A future that ends with the item.
+    pub(crate) fn waiting(&self) -> Waiting<Item> {
+        Waiting::new(Arc::clone(&self.item))
     }
 
     /// Submits the item to `queue`: libdispatch's `dispatch_async` of a block object.
@@ -364,6 +282,28 @@ impl WorkItem {
         self.item.wait(deadline_after(timeout), timeout)
     }
 
+    /// Waits until the item has ended, and says how, as a future of any executor.
+    ///
+    /// ```
+    /// use concourse::{Outcome, Queue, WorkItem};
+    ///
+    /// let item = WorkItem::new(|| println!("printed"));
+    /// item.exec_async(&Queue::serial("printer")).unwrap();
+    /// assert_eq!(concourse::block_on(item.wait_async()), Outcome::Finished);
+    /// ```
+    pub fn wait_async(&self) -> impl Future<Output = Outcome> + Send + use<> {
+        let item = self.clone();
+        async move {
+            loop {
+                // Nobody is served before the end, so that there is an outcome after the first turn.
+                item.waiting().await;
+                if let Some(outcome) = item.outcome() {
+                    return outcome;
+                }
+            }
+        }
+    }
+
     /// Submits `f` to `queue` once, with the outcome, as soon as the item has ended: libdispatch's
     /// `dispatch_block_notify`.
     ///
@@ -384,15 +324,13 @@ impl WorkItem {
     /// shown.wait();
     /// ```
     pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
-        let notification = Notification { queue: Box::new(queue.clone()), f: Box::new(f) };
-        let mut place = self.item.place.lock();
-        match self.item.state.outcome() {
-            Some(outcome) => {
-                drop(place);
-                notification.submit(outcome);
-            }
-            None => place.notifications.push(notification),
-        }
+        let queue = queue.clone();
+        self.notify_inline(move |outcome| queue.exec_async(move || f(outcome)));
+    }
+
+    /// Calls `f` as soon as the item has ended, on the thread that ends it. It does not wait for anything.
+    pub(crate) fn notify_inline(&self, f: impl FnOnce(Outcome) + Send + 'static) {
+        self.item.notify(Box::new(f));
     }
 }
 
@@ -409,21 +347,22 @@ impl fmt::Debug for WorkItem {
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 impl WorkItem {
     /// Waits or gives up at `deadline`, with the ticket in the line unless the item has ended.
-    pub(crate) fn wait_by(&self, deadline: Instant) -> Result<Outcome, WaitError> {
+    pub(crate) fn wait_by(&self, deadline: std::time::Instant) -> Result<Outcome, WaitError> {
         self.item.wait(Some(deadline), Duration::MAX)
     }
 
     /// How many are registered.
     pub(crate) fn registered(&self) -> usize {
-        let place = self.item.place.lock();
-        place.line.len() + place.notifications.len()
+        self.item.registered()
     }
 }
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests {
     use super::*;
+    use crate::sync::Mutex;
     use crate::sync::OnPark;
+    use crate::sync::Reason;
     use crate::sync::enter_host;
 
     #[test]
