@@ -22,9 +22,8 @@ use std::fmt;
 ///
 /// It lasts until the [`GracefulShutdown`] is dropped, after the first signal too. Then `f` runs no more, and as soon as the
 /// target has come to it both signals have the effect again that they had before. A signal that the process was started to
-/// ignore is observed as well.
-/// Two of these, or one and a [`Source::signal`], each observe every signal; the second signal ends the process
-/// nevertheless.
+/// ignore is observed as well. Two of these, or one and a [`Source::signal`], each observe every signal; the second signal
+/// ends the process nevertheless. libdispatch has nothing like it.
 ///
 /// # What `f` should do
 ///

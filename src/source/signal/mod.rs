@@ -143,8 +143,8 @@ impl Source {
     /// is one signal. [Real-time signals](Signal::realtime) are queued, so that as many arrive as were sent, as long as
     /// the kernel's queue has room: `sigqueue` tells its caller that it has none, `kill` does not.
     ///
-    /// The count is exact where libdispatch's on Linux is always 1, and libdispatch leaves the signal dead afterwards.
-    /// A program that comes from there and ignores the signal first, as it must on Apple's platforms, may go on to do so.
+    /// This is libdispatch's `DISPATCH_SOURCE_TYPE_SIGNAL`, whose count is always 1 on Linux, and which leaves the signal
+    /// dead there. A program that ignores the signal first, as it must on Apple's platforms, may go on to do so.
     ///
     /// # Examples
     ///
