@@ -27,8 +27,12 @@ macro_rules! errors {
 }
 
 mod event_loop;
+#[cfg(feature = "fs")]
+mod file;
 
 pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "fs")]
+pub use file::FileError;
 
 errors! {
     /// Why a queue was not built.

@@ -75,6 +75,8 @@ mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
+#[cfg(feature = "fs")]
+pub use error::FileError;
 pub use error::{
     BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
     SyncError, TimerError, WaitError, WatchError, WorkItemError,
