@@ -11,6 +11,8 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::file` | what happens at a path, or below it | the paths, each with its events |
+//! | `Source::vnode` | what happens to an open file | the events |
 //!
 //! # Life
 //!
@@ -29,6 +31,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "fs")]
+mod file;
 mod merge;
 pub(crate) mod state;
 mod timer;
@@ -42,6 +46,14 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "fs")]
+pub use file::File;
+#[cfg(feature = "fs")]
+pub use file::FileChanges;
+#[cfg(feature = "fs")]
+pub use file::FileEvents;
+#[cfg(feature = "fs")]
+pub use file::Vnode;
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
