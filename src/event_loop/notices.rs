@@ -57,11 +57,14 @@ const LABEL: &str = "files";
 
 /// Who hears the notices that its marks ask for.
 ///
-/// Both are called on the loop thread, outside all locks. They must not block and must not run user code; dropping the
+/// All are called on the loop thread, outside all locks. They must not block and must not run user code; dropping the
 /// last reference to something of the user's runs user code.
 pub(crate) trait Witness: Send + Sync + 'static {
     /// Something happened to the inode of the mark, or, if there is a name, to the entry of that name in it.
     fn hear(self: Arc<Self>, mark: u64, told: Told, name: Option<&OsStr>) -> Hearing;
+
+    /// Something happened to the inode of the mark that it does not ask for; it has woken the loop thread nevertheless.
+    fn overhear(self: Arc<Self>, mark: u64) -> Hearing;
 
     /// Notices were lost. If there is an error, there will be none any more.
     fn miss(self: Arc<Self>, end: Option<&WatchError>);
@@ -216,15 +219,16 @@ impl Notices {
         }
         let mut table = self.table.lock();
         let Some(inode) = table.inodes.get(&wd) else { return };
-        let of_interest = inode.iter().filter(|marked| marked.wants(told, name));
-        let hearers: Vec<_> = of_interest.filter_map(|it| Some((it.witness.upgrade()?, it.mark, it.key))).collect();
+        let hearers = inode.iter().filter_map(|it| Some((it.witness.upgrade()?, it.mark, it.key, it.wants(told, name))));
+        let hearers: Vec<_> = hearers.collect();
         if told.contains(Told::IGNORED) {
             // The inode has gone, or its file system has: the kernel has removed the watch.
             table.inodes.remove(&wd);
         }
         drop(table);
-        for (witness, mark, key) in hearers {
-            if witness.hear(mark, told, name) == Hearing::Enough {
+        for (witness, mark, key, is_wanted) in hearers {
+            let hearing = if is_wanted { witness.hear(mark, told, name) } else { witness.overhear(mark) };
+            if hearing == Hearing::Enough {
                 self.remove(wd, key);
             }
         }

@@ -1,9 +1,14 @@
 //! File sources, on real files. Nothing here says how soon an event comes: a test waits until what it did has been told,
 //! and then holds everything that was told against what it did.
 
+mod editors;
+mod ending;
+mod limits;
 mod paths;
+mod timing;
 mod torture;
 mod trees;
+mod vnode;
 
 use concourse::Runtime;
 use concourse::Shutdown;
@@ -112,6 +117,10 @@ fn watches() -> usize {
     let open =
         fs::read_dir("/proc/self/fdinfo").unwrap().filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
     open.map(|info| info.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+}
+
+fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Everything that a source has told.

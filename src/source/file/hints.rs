@@ -83,7 +83,7 @@ impl Hints {
                 if mark == LAST && name.is_some() && told.intersects(CAME | LEFT) {
                     self.entry.add(told);
                 }
-                self.away |= told.intersects(LEFT) || is_enough;
+                self.away |= told.intersects(LEFT);
                 self.way = true;
             }
             // Whether it was moved or deleted is told better where its entry is.

@@ -12,6 +12,9 @@ mod tree;
 mod vnode;
 mod way;
 
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests;
+
 pub use changes::FileChanges;
 pub use events::FileEvents;
 pub use vnode::Vnode;
@@ -256,6 +259,16 @@ impl Witness for Delivery<File> {
         }
         self.leave();
         hearing
+    }
+
+    fn overhear(self: Arc<Self>, mark: u64) -> Hearing {
+        if self.is_held() && self.pending().pace.lock().has_looked {
+            // What others do must not wake anybody for a source that is suspended: its mark dies.
+            self.hear(mark, Told::IGNORED, None)
+        } else {
+            self.leave();
+            Hearing::More
+        }
     }
 
     fn miss(self: Arc<Self>, end: Option<&WatchError>) {

@@ -173,6 +173,12 @@ impl Witness for Delivery<Vnode> {
         if is_enough { Hearing::Enough } else { Hearing::More }
     }
 
+    fn overhear(self: Arc<Self>, _: u64) -> Hearing {
+        // It asks for everything there is.
+        self.leave();
+        Hearing::More
+    }
+
     fn miss(self: Arc<Self>, _: Option<&WatchError>) {
         let mut since_turn = self.pending().told.lock();
         since_turn.missed = true;
