@@ -219,7 +219,8 @@ impl Notices {
         }
         let mut table = self.table.lock();
         let Some(inode) = table.inodes.get(&wd) else { return };
-        let hearers = inode.iter().filter_map(|it| Some((it.witness.upgrade()?, it.mark, it.key, it.wants(told, name))));
+        let hearers =
+            inode.iter().filter_map(|it| Some((it.witness.upgrade()?, it.mark, it.key, it.wants(told, name))));
         let hearers: Vec<_> = hearers.collect();
         if told.contains(Told::IGNORED) {
             // The inode has gone, or its file system has: the kernel has removed the watch.

@@ -150,7 +150,10 @@ fn a_kernel_that_drops_notices_says_so_once_to_each() {
     let (folder, event_loop) = (Folder::new("overflow"), EventLoop::start("notices").unwrap());
     let notices = event_loop.notices().unwrap().unwrap();
     let (more, told) = Recorder::new(Hearing::More);
-    let marks = [mark(&notices, &folder.0, Scope::Names, &more, 1, None), mark(&notices, &folder.0, Scope::Names, &more, 2, None)];
+    let marks = [
+        mark(&notices, &folder.0, Scope::Names, &more, 1, None),
+        mark(&notices, &folder.0, Scope::Names, &more, 2, None),
+    ];
     // The loop thread waits for the table with its first notice, while the others come.
     let table = notices.table.lock();
     let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();

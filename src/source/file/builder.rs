@@ -136,15 +136,17 @@ impl SourceBuilder<File> {
     ///
     /// The handlers are dropped then.
     pub fn activate(self) -> Result<Source<File>, FileError> {
-        self.start_on_loop(File::start)
+        self.start_on_loop(File::start, |file| file.pace.lock().is_under_way = true)
     }
 }
 
 impl<K: Pending> SourceBuilder<K> {
-    /// Starts the source if `start` does so on the runtime's event loop; if that has ended, the source has too.
+    /// Starts the source if `start` does so on the runtime's event loop; if that has ended, the source has too. It is
+    /// `under_way` then, unless the first turn, after the registration handler, has to come first.
     pub(super) fn start_on_loop(
         self,
         start: impl FnOnce(&K, &Arc<EventLoop>, &Arc<Delivery<K>>, &Arc<str>) -> Result<Started, FileError>,
+        under_way: impl FnOnce(&K),
     ) -> Result<Source<K>, FileError> {
         let delivery = Arc::clone(self.source.handle.delivery());
         let label = self.label.clone().unwrap_or_else(|| Arc::clone(delivery.label()));
@@ -158,10 +160,11 @@ impl<K: Pending> SourceBuilder<K> {
                 start(pending, event_loop, &delivery, &label).inspect_err(|_| pending.close())?
             }
         };
+        let registers = self.handlers.registered.is_some();
         let source = self.start();
         match started {
-            // A first turn, which finds nothing as a rule: from then on the source knows that it is heard.
-            Started::Watching => _ = delivery.knock(),
+            Started::Watching if registers => {}
+            Started::Watching => under_way(delivery.pending()),
             Started::LoopHasEnded => delivery.end(),
         }
         Ok(source)

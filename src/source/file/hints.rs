@@ -58,6 +58,8 @@ pub(super) struct Hints {
     pub(super) entry: Heard,
     /// Of what was found there, by its mark.
     pub(super) itself: HashMap<u64, Heard>,
+    /// And perhaps more than that, because its mark is dead.
+    pub(super) is_partial: bool,
     pub(super) directories: HashMap<u64, OfDirectory>,
     /// How many notices each mark has told.
     notices: HashMap<u64, u32>,
@@ -95,6 +97,7 @@ impl Hints {
                     // An entry of a directory that is watched like a file.
                     heard.add(Told::MODIFY);
                 }
+                self.is_partial |= is_enough;
                 self.way |= told.intersects(Told::MOVE_SELF | Told::DELETE_SELF) || is_enough;
             }
             directory => self.directories.entry(directory).or_default().add(told, name, is_enough),

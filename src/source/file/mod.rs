@@ -68,8 +68,8 @@ pub struct File {
 #[derive(Default)]
 struct Pace {
     hints: Hints,
-    /// Whether a turn has come. Before the first one the source is not active, or its registration handler has not run.
-    has_looked: bool,
+    /// The source is active, and its registration handler has run. Before, everything is heard that comes.
+    is_under_way: bool,
     /// When the last notice came, if that counts.
     told: Option<Nanos>,
     /// How long it has to be quiet before a look.
@@ -89,7 +89,7 @@ struct Pace {
 impl Pace {
     /// Takes the hints, if there are any and it is time for a look.
     fn begin(&mut self) -> Option<Hints> {
-        self.has_looked = true;
+        self.is_under_way = true;
         let quiet = self.told.map(|told| told.after(self.settle));
         if let Some(quiet) = quiet.filter(|quiet| now(Clock::Monotonic) < *quiet) {
             self.ring_at(quiet);
@@ -207,12 +207,14 @@ impl File {
     }
 }
 
-/// What is left of a look that a panic of the user's predicate ends: everything.
+/// What is left of a look that a panic of the user's predicate ends: everything, after a while.
 struct Unfinished<'a>(&'a File);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        self.0.pace.lock().hints.everything = true;
+        let mut pace = self.0.pace.lock();
+        pace.hints.everything = true;
+        pace.ring_at(now(Clock::Monotonic).after(POLL));
     }
 }
 
@@ -245,7 +247,7 @@ impl Witness for Delivery<File> {
         let is_held = self.is_held();
         let mut pace = self.pending().pace.lock();
         let waits = !pace.settle.is_zero();
-        let most = patience(is_held, waits || !pace.has_looked);
+        let most = patience(is_held, waits || !pace.is_under_way);
         let hearing = pace.hints.add(mark, told, name, most);
         if waits {
             let now = now(Clock::Monotonic);
@@ -262,7 +264,7 @@ impl Witness for Delivery<File> {
     }
 
     fn overhear(self: Arc<Self>, mark: u64) -> Hearing {
-        if self.is_held() && self.pending().pace.lock().has_looked {
+        if self.is_held() && self.pending().pace.lock().is_under_way {
             // What others do must not wake anybody for a source that is suspended: its mark dies.
             self.hear(mark, Told::IGNORED, None)
         } else {

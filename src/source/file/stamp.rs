@@ -25,6 +25,8 @@ pub(super) struct Heard {
     told: Told,
     /// How many of the notices are changes.
     count: u64,
+    /// There may have been notices that were not heard.
+    is_partial: bool,
 }
 
 impl Heard {
@@ -36,6 +38,12 @@ impl Heard {
     pub(super) fn merge(&mut self, other: Self) {
         self.told |= other.told;
         self.count += other.count;
+        self.is_partial |= other.is_partial;
+    }
+
+    /// The same, and perhaps more.
+    pub(super) fn partial(self, is_partial: bool) -> Self {
+        Self { is_partial, ..self }
     }
 
     pub(super) fn count(self) -> u64 {
@@ -44,10 +52,6 @@ impl Heard {
 
     pub(super) fn has(self, any: Told) -> bool {
         self.told.intersects(any)
-    }
-
-    pub(super) fn is_nothing(self) -> bool {
-        self.told.is_empty()
     }
 }
 
@@ -150,7 +154,7 @@ impl Stamp {
     /// What has happened to the same file, by what is seen of it and what was `heard`.
     ///
     /// A notice says that something was written or changed, also if the clock of the file system is too coarse to show
-    /// it; what is seen says which it was.
+    /// it; what is seen says which it was. If not everything was heard, what is seen has to do.
     pub(super) fn difference(&self, now: &Self, heard: Heard) -> FileEvents {
         let times = self.written != now.written;
         // Setting the times changes them too.
@@ -162,8 +166,9 @@ impl Stamp {
             | FileEvents::EXTEND.when(now.size > self.size)
             | FileEvents::LINK.when(linked)
             | FileEvents::ATTRIB.when(attributes);
-        // The kernel notes every change of an inode. What nothing else explains was an attribute that is not seen here.
-        let unexplained = found.is_empty() && heard.is_nothing() && self.changed != now.changed;
+        // The kernel notes every change of an inode. What nothing else explains was an attribute that is not seen here, or
+        // a notice will tell.
+        let unexplained = heard.is_partial && found.is_empty() && self.changed != now.changed;
         found | FileEvents::ATTRIB.when(unexplained)
     }
 

@@ -36,6 +36,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// What the user says of paths.
+pub(super) type Predicate = Box<dyn Fn(&Path) -> bool + Send + Sync>;
+
 /// What a source is to watch.
 pub(super) struct Description {
     /// As the user gave it, and as paths are reported.
@@ -43,7 +46,7 @@ pub(super) struct Description {
     pub(super) events: FileEvents,
     /// Below a directory too.
     pub(super) recursive: bool,
-    pub(super) skip: Option<Box<dyn Fn(&Path) -> bool + Send + Sync>>,
+    pub(super) skip: Option<Predicate>,
     /// Makes digests, if a save that changes nothing is to be told from one that does.
     pub(super) digests: Option<Digests>,
 }
@@ -150,7 +153,7 @@ impl Tree {
     /// Looks where the hints say. What has changed since the last look is there to be [taken](Self::take), also if the
     /// user's predicate panics on the way.
     pub(super) fn look(&mut self, hints: Hints) {
-        let Hints { everything, lost, way, away, entry, itself, directories, .. } = hints;
+        let Hints { everything, lost, way, away, entry, itself, is_partial, directories, .. } = hints;
         let mut look = Look { with: FileEvents::RESYNCED.when(lost), everything, lost, left: Vec::new() };
         if everything {
             self.ground.clear();
@@ -162,7 +165,7 @@ impl Tree {
             let mut heard = itself.get(&(ITSELF | self.number)).copied().unwrap_or_default();
             heard.merge(entry);
             let (at, before) = (Position::root(), self.root.take());
-            self.root = self.compare(at, before, stamp, heard, away, &mut look);
+            self.root = self.compare(at, before, stamp, heard.partial(everything || is_partial), away, &mut look);
             self.look_on(&mut look);
         }
         let mut hinted: Vec<_> = directories.into_iter().collect();
@@ -239,7 +242,7 @@ impl Tree {
         }
     }
 
-    /// Looks at all entries of a directory. If there were notices that were not heard, any of them may have been away.
+    /// Looks at all entries of a directory. If there were notices that were `unheard`, any of them may have been away.
     fn look_through(&mut self, directory: u64, unheard: bool, look: &mut Look) {
         let Some((path, fd)) = self.open(directory) else { return };
         let marked = self.ground.mark(fd.as_fd(), Scope::Contents, directory, None);
@@ -250,8 +253,9 @@ impl Tree {
         if let Err(errno) = list(&fd, &mut names) {
             self.ground.note(Refusal::Other(errno.raw_os_error()));
         }
+        let heard = Heard::default().partial(unheard || look.everything);
         for name in &names {
-            self.look_at(directory, fd.as_fd(), path.join(name), Heard::default(), unheard, look);
+            self.look_at(directory, fd.as_fd(), path.join(name), heard, unheard, look);
         }
     }
 

@@ -51,8 +51,8 @@ struct SinceTurn {
     missed: bool,
     /// Notices were lost.
     lost: bool,
-    /// Whether there was a turn before: until then the registration handler has not run.
-    has_looked: bool,
+    /// The registration handler has run: see [`Pace`](super::Pace).
+    is_under_way: bool,
 }
 
 /// How far a source has come.
@@ -97,7 +97,7 @@ impl Watched {
         let Some((before, now)) = self.stamp.zip(stamp) else { return FileEvents::NONE };
         let unlinked = now.is_unlinked();
         let moved = told.heard.has(Told::MOVE_SELF) || told.missed && !unlinked && path != self.path;
-        let events = before.difference(&now, told.heard)
+        let events = before.difference(&now, told.heard.partial(told.missed))
             | FileEvents::DELETE.when(unlinked && !before.is_unlinked())
             | FileEvents::RENAME.when(moved);
         (self.stamp, self.path) = (stamp, path);
@@ -141,7 +141,7 @@ impl Pending for Vnode {
     fn take(&self) -> Option<FileEvents> {
         let mut life = self.life.lock();
         let Life::Watching(watched) = &mut *life else { return None };
-        let told = mem::replace(&mut *self.told.lock(), SinceTurn { has_looked: true, ..SinceTurn::default() });
+        let told = mem::replace(&mut *self.told.lock(), SinceTurn { is_under_way: true, ..SinceTurn::default() });
         let events = watched.look(&told);
         (!events.is_empty()).then(|| events | FileEvents::RESYNCED.when(told.lost))
     }
@@ -158,7 +158,7 @@ impl Witness for Delivery<Vnode> {
         let is_held = self.is_held();
         let mut since_turn = self.pending().told.lock();
         since_turn.notices = since_turn.notices.saturating_add(1);
-        let most = patience(is_held, !since_turn.has_looked);
+        let most = patience(is_held, !since_turn.is_under_way);
         let is_enough = since_turn.notices >= most || told.contains(Told::IGNORED);
         since_turn.missed |= is_enough;
         match name {
@@ -251,6 +251,6 @@ impl SourceBuilder<Vnode> {
     ///
     /// As those of a [path](SourceBuilder::<super::File>::activate). The handlers and the descriptor are dropped then.
     pub fn activate(self) -> Result<Source<Vnode>, FileError> {
-        self.start_on_loop(Vnode::start)
+        self.start_on_loop(Vnode::start, |vnode| vnode.told.lock().is_under_way = true)
     }
 }

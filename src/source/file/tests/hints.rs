@@ -17,7 +17,7 @@ fn hints_say_where_to_look() {
     assert_eq!(hints.directories[&DIRECTORY].entries.keys().collect::<Vec<_>>(), ["a"]);
     assert!(!hints.directories[&DIRECTORY].all && !hints.way && !hints.is_nothing());
     add(&mut hints, WAY, Told::CREATE, Some("b"));
-    assert!(hints.way && !hints.away && hints.entry.is_nothing());
+    assert!(hints.way && !hints.away && hints.entry == Heard::default());
     add(&mut hints, LAST, Told::MOVED_FROM, Some("c"));
     assert!(hints.away && hints.entry.has(Told::MOVED_FROM));
     let mut hints = Hints::default();
