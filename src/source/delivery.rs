@@ -154,6 +154,7 @@ impl<P: Pending> Delivery<P> {
     }
 
     /// True if the source is suspended: nobody takes what is pending.
+    #[cfg(feature = "fs")]
     pub(crate) fn is_held(&self) -> bool {
         self.hot.state.is_held()
     }

@@ -321,6 +321,7 @@ impl State {
     }
 
     /// No turn may begin before a suspension has ended.
+    #[cfg(feature = "fs")]
     pub(crate) fn is_held(&self) -> bool {
         self.load().is_held()
     }
