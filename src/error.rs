@@ -28,6 +28,8 @@ macro_rules! errors {
 
 mod clock;
 mod event_loop;
+#[cfg(feature = "fs")]
+mod file;
 #[cfg(feature = "io")]
 mod memory_pressure;
 mod pace;
@@ -40,6 +42,8 @@ mod task;
 
 pub use clock::ClockError;
 pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "fs")]
+pub use file::FileError;
 #[cfg(feature = "io")]
 pub use memory_pressure::MemoryPressureError;
 pub use pace::PaceError;

@@ -82,6 +82,8 @@ mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
+#[cfg(feature = "fs")]
+pub use error::FileError;
 #[cfg(feature = "io")]
 pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]

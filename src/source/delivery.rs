@@ -51,6 +51,10 @@ pub trait Pending: Sealed + Send + Sync + 'static {
         false
     }
 
+    /// A time has come that it waits for, and a turn is due. Called on the event loop's thread.
+    #[doc(hidden)]
+    fn ring(&self) {}
+
     /// Listens no more until a turn ends: the source is suspended, and wakes nobody.
     #[doc(hidden)]
     fn pause(&self) {}
@@ -236,6 +240,12 @@ impl<P: Pending> Delivery<P> {
         self.release();
     }
 
+    /// True if the source is suspended: nobody takes what is pending.
+    #[cfg(feature = "fs")]
+    pub(crate) fn is_held(&self) -> bool {
+        self.hot.state.is_held()
+    }
+
     /// Ends without a cancel handler, unless it is cancelled already.
     pub(crate) fn end(self: &Arc<Self>) {
         self.owe(self.hot.state.end());
@@ -390,7 +400,10 @@ impl<P: Pending> Sink for Delivery<P> {
         match turn {
             Some(held_back) => self.submit(held_back),
             // The source waits for times itself, and one has come.
-            None => _ = self.knock(),
+            None => {
+                self.hot.pending.ring();
+                self.knock();
+            }
         }
         self.leave();
     }

@@ -17,6 +17,8 @@
 //! | `Source::memory_pressure` | stalls for want of memory | the level when it changes |
 //! | `Source::process` | the end of a process | how it has ended |
 //! | `Source::child` | the end of a child, which it reaps | how it has ended |
+//! | `Source::file` | what happens at a path, or below it | the paths, each with its events |
+//! | `Source::vnode` | what happens to an open file | the events |
 //! | [`Source::clock_steps`] | steps of the wall clock | how far it was set |
 //! | [`Source::port`] | messages from [`Sender`]s | the messages, in order |
 //!
@@ -47,6 +49,8 @@ mod data;
 pub(crate) mod delivery;
 #[cfg(feature = "io")]
 mod fd;
+#[cfg(feature = "fs")]
+mod file;
 #[cfg(feature = "io")]
 mod memory_pressure;
 mod merge;
@@ -72,6 +76,14 @@ pub use data::Replace;
 pub use delivery::Pending;
 #[cfg(feature = "io")]
 pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
+#[cfg(feature = "fs")]
+pub use file::File;
+#[cfg(feature = "fs")]
+pub use file::FileChanges;
+#[cfg(feature = "fs")]
+pub use file::FileEvents;
+#[cfg(feature = "fs")]
+pub use file::Vnode;
 #[cfg(feature = "io")]
 pub use memory_pressure::{MemoryPressure, PressureLevels};
 pub use merge::Last;

@@ -352,7 +352,7 @@ impl State {
         self.load().has_ended()
     }
 
-    /// A turn may not begin.
+    /// No turn may begin before a suspension has ended.
     pub(crate) fn is_held(&self) -> bool {
         self.load().is_held()
     }
