@@ -363,3 +363,53 @@ fn sources_that_end_in_any_way_while_their_timers_fire_leave_nothing_and_nothing
     assert_eq!(breaches.get(), 0);
     assert_eq!(Arc::strong_count(&breaches.0), 1, "nothing is left");
 }
+
+#[test]
+fn ports_and_sources_of_the_kernel_have_a_pace_too() {
+    let runtime = runtime();
+    let queue = runtime.serial("kinds");
+    let calls = Total::default();
+    let count = || {
+        let calls = calls.clone();
+        move || _ = calls.0.fetch_add(1, Ordering::SeqCst)
+    };
+
+    let said = count();
+    let port = Source::port(&queue).debounce(millis(1)).on_event(move |messages| {
+        assert_eq!(messages.collect::<Vec<_>>(), [1, 2]);
+        said();
+    });
+    let sender = port.sender();
+    let port = port.activate().unwrap();
+    let held = queue.suspend_guard().unwrap();
+    sender.send(1).unwrap();
+    sender.send(2).unwrap();
+    drop(held);
+    wait_until(|| calls.get() == 1);
+    drop(port);
+
+    #[cfg(feature = "io")]
+    {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let ready = count();
+        let readable = Source::readable(&queue, reader).throttle(millis(1)).on_ready(move |mut reader, input| {
+            std::io::Read::read_exact(&mut reader, &mut vec![0; input.bytes.unwrap_or(1) as usize]).unwrap();
+            ready();
+        });
+        let readable = readable.activate().unwrap();
+        for round in 2..5 {
+            std::io::Write::write_all(&mut writer, b"x").unwrap();
+            wait_until(|| calls.get() == round);
+        }
+        drop(readable);
+    }
+    #[cfg(feature = "process")]
+    {
+        let (ended, before) = (count(), calls.get());
+        let child = std::process::Command::new("true").spawn().unwrap();
+        let child = Source::child(&queue, child).debounce(millis(1)).on_event(move |_| ended()).activate().unwrap();
+        wait_until(|| calls.get() == before + 1);
+        drop(child);
+    }
+    finish(&runtime);
+}

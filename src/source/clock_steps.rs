@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<ClockSteps> {
+impl<P> SourceBuilder<ClockSteps, P> {
     /// Starts the source: steps from now on are told.
     ///
     /// If the target's runtime has been shut down, the source has ended when this returns.

@@ -292,7 +292,7 @@ impl Source {
     }
 }
 
-impl<F: AsFd + Send + Sync + 'static, D: Direction> SourceBuilder<Descriptor<F, D>> {
+impl<F: AsFd + Send + Sync + 'static, D: Direction, P> SourceBuilder<Descriptor<F, D>, P> {
     /// Runs `f` as [`on_event`](Self::on_event) does, and lends it the descriptor.
     pub fn on_ready(self, mut f: impl FnMut(&F, D) + Send + 'static) -> Self {
         match self.descriptor() {

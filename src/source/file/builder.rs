@@ -74,7 +74,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<File> {
+impl<P> SourceBuilder<File, P> {
     /// Watches a directory with everything below it. Symbolic links below it are not followed.
     ///
     /// Each directory takes one of the user's watches, of which the kernel has a limited number; files take none. What
@@ -140,7 +140,7 @@ impl SourceBuilder<File> {
     }
 }
 
-impl<K: Pending> SourceBuilder<K> {
+impl<K: Pending, P> SourceBuilder<K, P> {
     /// Starts the source if `start` does so on the runtime's event loop; if that has ended, the source has too. It is
     /// `under_way` then, unless the first turn, after the registration handler, has to come first.
     pub(super) fn start_on_loop(

@@ -242,7 +242,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<Vnode> {
+impl<P> SourceBuilder<Vnode, P> {
     /// Starts the source: whatever happens from now on is delivered after the registration handler.
     ///
     /// If the target's runtime has been shut down, the source has ended when this returns.

@@ -337,7 +337,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<MemoryPressure> {
+impl<P> SourceBuilder<MemoryPressure, P> {
     /// Is at [`WARN`](PressureLevels::WARN) once some of the threads have waited for memory for so long within a window;
     /// 200 ms if this is not called. At any moment in which one thread waits, some do.
     pub fn warn_at(self, stall: Duration) -> Self {

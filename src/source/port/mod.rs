@@ -285,7 +285,9 @@ impl<T: Send + 'static> SourceBuilder<Port<T>> {
         let _ = delivery.pending().own.set(Arc::downgrade(delivery));
         builder
     }
+}
 
+impl<T: Send + 'static, P> SourceBuilder<Port<T>, P> {
     /// A sender to this port. What it sends before the activation waits for it.
     pub fn sender(&self) -> Sender<T> {
         Sender::to(&self.source.handle)

@@ -128,7 +128,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<ChildProcess> {
+impl<P> SourceBuilder<ChildProcess, P> {
     /// Starts the source: the end of the child is delivered after the registration handler.
     ///
     /// If the target's runtime has been shut down, the source has ended when this returns, and

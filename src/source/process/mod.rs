@@ -299,7 +299,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<Process> {
+impl<P> SourceBuilder<Process, P> {
     /// Starts the source: the end of the process is delivered after the registration handler.
     ///
     /// If the target's runtime has been shut down, the source has ended when this returns.

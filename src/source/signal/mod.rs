@@ -172,7 +172,7 @@ impl Source {
     }
 }
 
-impl SourceBuilder<Signals> {
+impl<P> SourceBuilder<Signals, P> {
     /// Starts the source: what arrives from here on is delivered, after the registration handler.
     ///
     /// If the target's runtime has been shut down, the source has ended when this returns, and the signal is not touched.
