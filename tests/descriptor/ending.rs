@@ -5,7 +5,7 @@ use crate::GENEROUS;
 use crate::finish;
 use crate::runtime;
 use crate::wait_until;
-use crate::wakeups_to_settle;
+use crate::wakeups_for;
 use concourse::Event;
 use concourse::Runtime;
 use concourse::Shutdown;
@@ -64,7 +64,7 @@ fn the_cancel_handler_gets_the_descriptor_once_last_and_open() {
         }
         done.wait_timeout(GENEROUS).unwrap();
         source.cancel_now();
-        wakeups_to_settle(&runtime, &runtime.serial("other"));
+        wakeups_for(&runtime, &runtime.serial("other"), || ());
         let events = events.lock().clone();
         assert_eq!(events[0], "registered");
         assert!(events[1..events.len() - 1].iter().all(|&event| event == "event"), "{events:?}");

@@ -84,14 +84,21 @@ impl<D: Direction + Debug> Calls<D> {
     }
 }
 
-/// How often the event loop wakes up until everything that is under way has been through it and through `queue`.
-///
-/// What wakes it for this function itself is not counted.
+/// How often the event loop wakes up for what `happen` does, and until that has been through it and through `queue`.
 #[track_caller]
-fn wakeups_to_settle(runtime: &Runtime, queue: &Queue) -> u64 {
-    const ROUNDS: u64 = 5;
-    let wakeups = || runtime.statistics().timer_wakeups;
-    let before = wakeups();
+fn wakeups_for(runtime: &Runtime, queue: &Queue, happen: impl FnOnce()) -> u64 {
+    let before = settle(runtime, queue);
+    happen();
+    settle(runtime, queue) - before - ROUNDS
+}
+
+/// How often each settling wakes the event loop itself.
+const ROUNDS: u64 = 5;
+
+/// Waits until everything that is under way has been through the event loop and through `queue`; how often it has been
+/// woken by then, all in all.
+#[track_caller]
+fn settle(runtime: &Runtime, queue: &Queue) -> u64 {
     let (reader, mut writer) = pipe().unwrap();
     let read = |_: &_, mut reader: &std::io::PipeReader, _| reader.read_exact(&mut [0]).unwrap();
     let (builder, calls) = Calls::of(Source::readable(queue, reader), read);
@@ -104,5 +111,5 @@ fn wakeups_to_settle(runtime: &Runtime, queue: &Queue) -> u64 {
     source.cancel();
     // The last turn is over, and the pipe that closes now is not watched any more.
     queue.exec_sync(|| ());
-    wakeups() - before - ROUNDS
+    runtime.statistics().timer_wakeups
 }

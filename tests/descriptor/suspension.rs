@@ -5,7 +5,7 @@ use crate::GENEROUS;
 use crate::finish;
 use crate::runtime;
 use crate::wait_until;
-use crate::wakeups_to_settle;
+use crate::wakeups_for;
 use concourse::Event;
 use concourse::Shutdown;
 use concourse::Source;
@@ -36,21 +36,22 @@ fn what_comes_while_a_source_is_suspended_wakes_nobody_and_comes_in_one_call() {
     writer.write_all(&[1; 7]).unwrap();
     calls.wait_for(1);
     for round in 2..=10 {
-        wakeups_to_settle(&runtime, &queue);
-        source.suspend().unwrap();
-        source.suspend().unwrap();
-        for _ in 0..100 {
-            writer.write_all(&[1; 3]).unwrap();
-        }
-        source.resume().unwrap();
-        assert_eq!((wakeups_to_settle(&runtime, &queue), calls.count()), (0, round - 1));
+        let wakeups = wakeups_for(&runtime, &queue, || {
+            source.suspend().unwrap();
+            source.suspend().unwrap();
+            for _ in 0..100 {
+                writer.write_all(&[1; 3]).unwrap();
+                thread::yield_now();
+            }
+            source.resume().unwrap();
+        });
+        assert_eq!((wakeups, calls.count()), (0, round - 1));
         source.resume().unwrap();
         assert_eq!(calls.wait_for(round)[round - 1].bytes, Some(300));
     }
     // Nothing has come: nothing is told, and what comes then is.
-    drop(source.suspend_guard().unwrap());
-    wakeups_to_settle(&runtime, &queue);
-    assert_eq!(calls.count(), 10);
+    let look_again = || drop(source.suspend_guard().unwrap());
+    assert_eq!((wakeups_for(&runtime, &queue, look_again), calls.count()), (0, 10));
     writer.write_all(&[1; 5]).unwrap();
     assert_eq!(calls.wait_for(11)[10].bytes, Some(5));
     source.cancel();
@@ -68,11 +69,13 @@ fn a_writer_that_has_nothing_to_write_costs_nothing() {
     };
     let (builder, calls) = Calls::of(Source::writable(&queue, writer), write_once);
     let source = builder.activate().unwrap();
-    for round in 1..=20 {
-        reader.read_exact(&mut [0]).unwrap();
-        wakeups_to_settle(&runtime, &queue);
-        assert_eq!((wakeups_to_settle(&runtime, &queue), calls.count()), (0, round));
-        source.resume().unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    for round in 2..=20 {
+        let wakeups = wakeups_for(&runtime, &queue, || {
+            source.resume().unwrap();
+            reader.read_exact(&mut [0]).unwrap();
+        });
+        assert_eq!((wakeups, calls.count()), (0, round));
     }
     source.cancel_now();
     finish(&runtime);
@@ -93,10 +96,13 @@ fn what_comes_while_the_handler_runs_wakes_nobody() {
     let source = builder.activate().unwrap();
     writer.write_all(b"1").unwrap();
     begun.wait_timeout(GENEROUS).unwrap();
-    for _ in 0..100 {
-        writer.write_all(b"2").unwrap();
-    }
-    assert_eq!(wakeups_to_settle(&runtime, &other), 0);
+    let wakeups = wakeups_for(&runtime, &other, || {
+        for _ in 0..100 {
+            writer.write_all(b"2").unwrap();
+            thread::yield_now();
+        }
+    });
+    assert_eq!(wakeups, 0);
     go.set();
     assert_eq!(calls.wait_for(2).iter().map(|call| call.bytes.unwrap()).collect::<Vec<_>>(), [1, 100]);
     source.cancel();
@@ -161,8 +167,7 @@ fn a_file_stops_to_be_ready_while_its_source_is_suspended() {
         let guard = source.suspend_guard().unwrap();
         queue.exec_sync(|| ());
         let count = calls.count();
-        wakeups_to_settle(&runtime, &queue);
-        assert_eq!(calls.count(), count);
+        assert_eq!((wakeups_for(&runtime, &queue, || ()), calls.count()), (0, count));
         drop(guard);
     }
     // An endless source does not keep a runtime from its end.
@@ -195,9 +200,7 @@ fn a_source_without_a_handler_does_nothing() {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(b"x").unwrap();
     let source = Source::readable(&queue, reader).activate().unwrap();
-    wakeups_to_settle(&runtime, &queue);
-    writer.write_all(b"x").unwrap();
-    assert_eq!(wakeups_to_settle(&runtime, &queue), 0);
+    assert_eq!(wakeups_for(&runtime, &queue, || writer.write_all(b"x").unwrap()), 0);
     source.cancel();
     finish(&runtime);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event_loop::EventLoop;
+use crate::sync::AtomicBool;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering;
 use crate::sync::yield_now;
@@ -12,6 +13,7 @@ use std::io::Read;
 use std::io::Write;
 use std::io::pipe;
 use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use std::time::Instant;
@@ -65,15 +67,16 @@ impl Running {
         self.0.watch(fd.as_fd(), interest, watcher).expect("the descriptor can be watched").expect("the loop runs")
     }
 
-    /// Comes back when the loop has told everything of which the kernel has told it, after exactly one wake-up more.
+    /// How often the loop wakes up for what `happen` does, and until it has told of that.
     #[track_caller]
-    fn let_it_tell(&self) {
+    fn wakeups_for(&self, happen: impl FnOnce()) -> u64 {
         let before = self.0.wakeups();
+        happen();
         let (reader, _writer) = written(b"x");
         let listener = Listener::new();
         let _watch = self.watch(&reader, Interest::Readable, &listener);
         listener.wait_for(1);
-        assert_eq!(self.0.wakeups(), before + 1, "nobody else has woken the loop");
+        self.0.wakeups() - before - 1
     }
 }
 
@@ -96,18 +99,29 @@ fn an_arming_is_told_once_and_wakes_the_loop_once_whatever_follows() {
     let (reader, mut writer) = pipe().unwrap();
     let watch = running.watch(&reader, Interest::Readable, &listener);
     for round in 1..=3 {
-        writer.write_all(b"1").unwrap();
-        listener.wait_for(round);
-        for _ in 0..100 {
-            writer.write_all(b"2").unwrap();
-        }
-        running.let_it_tell();
-        assert_eq!(listener.told(), round);
+        let told = || {
+            writer.write_all(b"1").unwrap();
+            listener.wait_for(round);
+        };
+        assert_eq!(running.wakeups_for(told), 1);
+        let wakeups = running.wakeups_for(|| {
+            for _ in 0..100 {
+                writer.write_all(b"2").unwrap();
+                yield_now();
+            }
+        });
+        assert_eq!((wakeups, listener.told()), (0, round));
         (&reader).read_exact(&mut [0; 101]).unwrap();
         watch.rearm("test").unwrap();
     }
-    running.let_it_tell();
-    assert_eq!(listener.told(), 3, "there was nothing to tell");
+    assert_eq!(running.wakeups_for(|| ()), 0, "there was nothing to tell");
+    let wakeups = running.wakeups_for(|| {
+        watch.disarm();
+        writer.write_all(b"1").unwrap();
+    });
+    assert_eq!((wakeups, listener.told()), (0, 3));
+    (&reader).read_exact(&mut [0]).unwrap();
+    watch.rearm("test").unwrap();
     drop(writer);
     listener.wait_for(4);
 }
@@ -122,8 +136,7 @@ fn what_is_there_already_is_told_when_a_watch_is_armed() {
     watch.rearm("test").unwrap();
     listener.wait_for(2);
     reader.read_exact(&mut [0]).unwrap();
-    watch.rearm("test").unwrap();
-    running.let_it_tell();
+    assert_eq!(running.wakeups_for(|| watch.rearm("test").unwrap()), 0);
     assert_eq!(listener.told(), 2);
 }
 
@@ -160,7 +173,7 @@ fn a_hang_up_is_told_to_both_directions() {
     while (&near).write(&[0; 4096]).is_ok() {}
     let _reads = running.watch(&near, Interest::Readable, &reader);
     let _writes = running.watch(&near, Interest::Writable, &writer);
-    running.let_it_tell();
+    assert_eq!(running.wakeups_for(|| ()), 0);
     assert_eq!((reader.told(), writer.told()), (0, 0));
     drop(far);
     reader.wait_for(1);
@@ -202,6 +215,69 @@ fn a_number_that_stands_for_another_descriptor_brings_nothing_of_the_one_before(
     drop(others);
     let table = running.0.descriptors.0.lock();
     assert_eq!((table.tokens.len(), table.descriptors.len()), (1, 1));
+}
+
+/// Holds the loop thread until it is opened.
+#[derive(Default)]
+struct Gate {
+    holds: AtomicBool,
+    is_open: AtomicBool,
+}
+
+impl Gate {
+    fn wait_until_it_holds(&self) {
+        Self::wait(&self.holds);
+    }
+
+    fn wait(flag: &AtomicBool) {
+        let deadline = Instant::now() + GENEROUS;
+        while !flag.load(Ordering::SeqCst) {
+            assert!(Instant::now() < deadline, "waited for a minute");
+            yield_now();
+        }
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Watcher for Gate {
+    fn ready(self: Arc<Self>) {
+        self.holds.store(true, Ordering::SeqCst);
+        Self::wait(&self.is_open);
+    }
+
+    fn label(&self) -> &str {
+        "gate"
+    }
+}
+
+#[test]
+fn an_event_that_is_late_is_not_told_to_the_next_one_who_watches_the_number() {
+    let running = Running::new();
+    let gates = [Arc::<Gate>::default(), Arc::default()];
+    let [(first, mut trigger_first), (second, mut trigger_second), (watched, mut trigger)] =
+        [(); 3].map(|()| pipe().unwrap());
+    let (before, after) = (Listener::new(), Listener::new());
+    let _first = running.watch(&first, Interest::Readable, &gates[0]);
+    let _second = running.watch(&second, Interest::Readable, &gates[1]);
+    let watch = running.watch(&watched, Interest::Readable, &before);
+    trigger_first.write_all(b"x").unwrap();
+    gates[0].wait_until_it_holds();
+    // The loop takes the next two together, and is held by the first of them while it has the other in its hands.
+    trigger_second.write_all(b"x").unwrap();
+    trigger.write_all(b"x").unwrap();
+    gates[0].open();
+    gates[1].wait_until_it_holds();
+    drop(watch);
+    let (empty, _writer) = pipe().unwrap();
+    let mut number = OwnedFd::from(watched);
+    rustix::io::dup2(&empty, &mut number).unwrap();
+    let _watch = running.watch(&number, Interest::Readable, &after);
+    gates[1].open();
+    running.wakeups_for(|| ());
+    assert_eq!((before.told(), after.told()), (0, 0));
 }
 
 #[test]
