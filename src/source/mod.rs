@@ -11,6 +11,8 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::readable` | bytes and connections | about how many bytes there are |
+//! | `Source::writable` | room | about how many bytes fit |
 //! | `Source::file` | what happens at a path, or below it | the paths, each with its events |
 //! | `Source::vnode` | what happens to an open file | the events |
 //!
@@ -31,6 +33,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "io")]
+mod fd;
 #[cfg(feature = "fs")]
 mod file;
 mod merge;
@@ -46,14 +50,10 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "io")]
+pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
 #[cfg(feature = "fs")]
-pub use file::File;
-#[cfg(feature = "fs")]
-pub use file::FileChanges;
-#[cfg(feature = "fs")]
-pub use file::FileEvents;
-#[cfg(feature = "fs")]
-pub use file::Vnode;
+pub use file::{File, FileChanges, FileEvents, Vnode};
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;

@@ -320,15 +320,14 @@ impl State {
         self.load().is_cancelled()
     }
 
-    /// No turn may begin before a suspension has ended.
-    #[cfg(feature = "fs")]
-    pub(crate) fn is_held(&self) -> bool {
-        self.load().is_held()
-    }
-
     /// The next turn is the last, or there was one.
     pub(crate) fn has_ended(&self) -> bool {
         self.load().has_ended()
+    }
+
+    /// A turn may not begin.
+    pub(crate) fn is_held(&self) -> bool {
+        self.load().is_held()
     }
 }
 
