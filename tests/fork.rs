@@ -525,6 +525,39 @@ fn a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace() 
     delivered.wait_timeout(GENEROUS).unwrap();
 }
 
+#[cfg(feature = "fs")]
+fn files_of_the_parent_are_watched_whatever_the_child_does_to_them() {
+    use concourse::FileError;
+    use concourse::source::FileEvents;
+    let runtime = runtime();
+    let queue = runtime.serial("files");
+    let folder = std::env::temp_dir().join(format!("concourse-fork-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let told = Event::auto_reset();
+    let bell = told.clone();
+    let tree = Source::file(&queue, &folder, FileEvents::CREATE).recursive().on_event(move |_| bell.set());
+    let mut tree = Some(tree.activate().unwrap());
+    for round in 0..3 {
+        queue.barrier_sync(|| ());
+        Child::run(|| {
+            let refused = Source::file(&queue, &folder, FileEvents::ALL).label("of the child").activate().unwrap_err();
+            assert_eq!(refused, FileError::Forked { label: "of the child".into() });
+            let refused = Source::vnode(&queue, std::io::stdin(), FileEvents::ALL).activate().unwrap_err();
+            assert_eq!(refused, FileError::Forked { label: "files".into() });
+            let tree = tree.take().unwrap();
+            tree.suspend().unwrap();
+            tree.resume().unwrap();
+            tree.cancel();
+            drop(tree);
+            std::fs::write(folder.join(format!("{round}")), "content").unwrap();
+        })
+        .assert_success();
+        told.wait_timeout(GENEROUS).unwrap();
+    }
+    drop(tree);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("submissions_are_refused", submissions_are_refused),
@@ -556,6 +589,11 @@ fn main() {
         (
             "a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace",
             a_paced_source_is_refused_in_a_child_and_that_of_the_parent_keeps_its_pace,
+        ),
+        #[cfg(feature = "fs")]
+        (
+            "files_of_the_parent_are_watched_whatever_the_child_does_to_them",
+            files_of_the_parent_are_watched_whatever_the_child_does_to_them,
         ),
     ];
     // The children's panics are expected: their messages suffice.

@@ -66,7 +66,6 @@ pub enum Interest {
     Input,
     Writable,
     /// Out-of-band data, or what a kind of descriptor tells in its place.
-    #[allow(dead_code, reason = "sources of memory pressure wait for it")]
     Priority,
 }
 
@@ -251,7 +250,6 @@ impl Watch {
     /// # Errors
     ///
     /// If the kernel has no room for it any more. The watch is not armed then.
-    #[allow(dead_code, reason = "sources of signals and processes call it")]
     pub(crate) fn rearm(&self, label: &str) -> Result<(), WatchError> {
         self.change(|watching| watching.is_armed = true).map_err(|error| refused(&error, label))
     }

@@ -77,13 +77,7 @@ pub use delivery::Pending;
 #[cfg(feature = "io")]
 pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
 #[cfg(feature = "fs")]
-pub use file::File;
-#[cfg(feature = "fs")]
-pub use file::FileChanges;
-#[cfg(feature = "fs")]
-pub use file::FileEvents;
-#[cfg(feature = "fs")]
-pub use file::Vnode;
+pub use file::{File, FileChanges, FileEvents, Vnode};
 #[cfg(feature = "io")]
 pub use memory_pressure::{MemoryPressure, PressureLevels};
 pub use merge::Last;

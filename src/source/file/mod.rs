@@ -56,7 +56,7 @@ const REVOKE: &str = "telling that access to a file was revoked";
 /// How often a source polls that cannot hear of every change, unless it is told otherwise.
 const POLL: Duration = Duration::from_secs(2);
 
-/// What happens at a path: see [`Source::file`].
+/// What happens at a path: see [`Source::file`](crate::Source::file).
 pub struct File {
     pace: Mutex<Pace>,
     life: Mutex<Life>,
@@ -74,7 +74,7 @@ struct Pace {
     settle: Duration,
     /// How often to look at everything, if the user wants it.
     poll: Option<Duration>,
-    /// Why it is done anyhow.
+    /// Why it is done anyhow, as a result of the last look.
     trouble: Option<FileError>,
     /// Why nothing will be told any more.
     deaf: Option<FileError>,

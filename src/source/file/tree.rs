@@ -8,6 +8,7 @@ use super::ground::Ground;
 use super::hints::FIRST;
 use super::hints::Hints;
 use super::hints::ITSELF;
+use super::hints::OfDirectory;
 use super::stamp::Heard;
 use super::stamp::LEFT;
 use super::stamp::Sight;
@@ -22,7 +23,6 @@ use rustix::fs::CWD;
 use rustix::fs::Dir;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -171,16 +171,18 @@ impl Tree {
         let mut hinted: Vec<_> = directories.into_iter().collect();
         hinted.sort_by_cached_key(|(directory, _)| self.depth(*directory));
         for (directory, hint) in hinted {
-            self.look_for(directory, &hint.entries, &mut look);
+            self.look_for(directory, &hint, &mut look);
             if hint.all {
                 self.look_through(directory, true, &mut look);
             }
             self.look_on(&mut look);
         }
         let mut missed: Vec<_> = mem::take(&mut self.missed).into_iter().collect();
-        missed.sort_by_cached_key(|directory| Reverse(self.depth(*directory)));
-        look.left = missed;
-        self.look_on(&mut look);
+        missed.sort_by_cached_key(|directory| self.depth(*directory));
+        for directory in missed {
+            self.look_through(directory, true, &mut look);
+            self.look_on(&mut look);
+        }
     }
 
     /// Looks where what was seen so far leads.
@@ -260,11 +262,13 @@ impl Tree {
     }
 
     /// Looks at those entries of a directory of which something was told.
-    fn look_for(&mut self, directory: u64, entries: &HashMap<OsString, Heard>, look: &mut Look) {
-        if let Some((path, fd)) = self.open(directory).filter(|_| !entries.is_empty()) {
-            for (name, heard) in entries {
-                self.look_at(directory, fd.as_fd(), path.join(name), *heard, false, look);
-            }
+    fn look_for(&mut self, directory: u64, hint: &OfDirectory, look: &mut Look) {
+        if hint.entries.is_empty() {
+            return;
+        }
+        let Some((path, fd)) = self.open(directory) else { return };
+        for (name, heard) in &hint.entries {
+            self.look_at(directory, fd.as_fd(), path.join(name), heard.partial(hint.all), hint.all, look);
         }
     }
 
