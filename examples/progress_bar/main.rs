@@ -10,8 +10,7 @@
 //! walk ──────────▶ hash ×N ──────────▶ shelf ──▶ print ──▶ standard output
 //! (main thread)  (concurrent,  │                (serial)
 //!                  width N)    └─ bytes, files, flags ──▶ ui ──▶ bar
-//! count ──────────── total ────────── (sources) ───────▶ (serial)
-//! (serial, only if the tree is larger than the places)
+//!                                     (sources)        (serial)
 //! ```
 //!
 //! Every box but the walk is a queue, and each owns its state: no thread is started here, and no lock is ever waited for
@@ -93,8 +92,7 @@ fn run(args: Args) -> Result<Results, Box<dyn Error>> {
 
     let flow = Arc::new(Flow {
         hash: runtime.queue("hash").concurrent().width(args.jobs).build()?,
-        count: (style != Style::None).then(|| runtime.serial("count")),
-        queue_depth: args.queue_depth,
+        counts_ahead: style != Style::None,
         places: Semaphore::new(args.queue_depth),
         everything: Group::new(),
         listing,

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 
-/// Threads beside those that hash, one for each serial queue: `count`, `print` and `ui`. So none of them ever waits for a
-/// file to be through.
-const SERIAL_QUEUES: usize = 3;
+/// Threads beside those that hash, one for each serial queue: `print` and `ui`. So neither of them ever waits for a file to be
+/// through.
+const SERIAL_QUEUES: usize = 2;
 
 /// What a Rust program ends with when it panics.
 const PANICKED: i32 = 101;
