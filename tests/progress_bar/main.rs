@@ -1,0 +1,11 @@
+//! The example `progress_bar`, run as a user runs it: on a terminal, and without one.
+//!
+//! The tests stand in the package of the example, as only there `cargo test` builds it beside them.
+
+mod failures;
+mod limits;
+mod options;
+mod output;
+mod program;
+mod scratch;
+mod sums;
