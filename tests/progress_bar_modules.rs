@@ -4,12 +4,16 @@
 
 #[path = "../examples/progress_bar/args.rs"]
 mod args;
+#[path = "../examples/progress_bar/control.rs"]
+mod control;
 #[path = "../examples/progress_bar/demos/mod.rs"]
 mod demos;
 #[path = "../examples/progress_bar/digest.rs"]
 mod digest;
 #[path = "../examples/progress_bar/flow.rs"]
 mod flow;
+#[path = "../examples/progress_bar/gate.rs"]
+mod gate;
 #[path = "../examples/progress_bar/hash.rs"]
 mod hash;
 #[path = "../examples/progress_bar/listing.rs"]
@@ -20,6 +24,8 @@ mod meter;
 mod output;
 #[path = "../examples/progress_bar/own_process.rs"]
 mod own_process;
+#[path = "../examples/progress_bar/pause.rs"]
+mod pause;
 #[path = "../examples/progress_bar/printer.rs"]
 mod printer;
 #[path = "../examples/progress_bar/progress.rs"]
@@ -32,8 +38,12 @@ mod report;
 mod scratch;
 #[path = "../examples/progress_bar/shelf.rs"]
 mod shelf;
+#[path = "../examples/progress_bar/signals.rs"]
+mod signals;
 #[path = "../examples/progress_bar/sums.rs"]
 mod sums;
+#[path = "../examples/progress_bar/terminal.rs"]
+mod terminal;
 #[path = "../examples/progress_bar/text.rs"]
 mod text;
 #[path = "../examples/progress_bar/threads.rs"]
@@ -42,5 +52,7 @@ mod threads;
 mod throttle;
 #[path = "../examples/progress_bar/walk.rs"]
 mod walk;
+#[path = "../examples/progress_bar/way_out.rs"]
+mod way_out;
 #[path = "../examples/progress_bar/worker.rs"]
 mod worker;

@@ -1,5 +1,6 @@
 //! The way of a file from the walk to the output.
 
+use crate::gate::Gate;
 use crate::listing::Census;
 use crate::listing::Entry;
 use crate::listing::Found;
@@ -26,6 +27,7 @@ pub(crate) struct Flow {
     /// Files between the walk and the output.
     pub(crate) places: Semaphore,
     pub(crate) everything: Group,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) listing: Listing,
     pub(crate) worker: Worker,
     pub(crate) printer: Printer<Place>,
@@ -45,6 +47,10 @@ impl Flow {
         let mut total = Total::default();
         let mut census = self.counts_ahead.then(|| self.listing.census());
         for (number, found) in (0..).zip(self.listing.entries()) {
+            // The walk reads no file, but in a pause it has nothing to run ahead for.
+            if !self.gate.pass() {
+                return;
+            }
             let place = Place { _permit: self.place(&mut census), _membership: self.everything.enter() };
             if self.printer.is_broken() {
                 return;
@@ -84,7 +90,7 @@ impl Flow {
 
     /// Hashes a file, unless there is no point in it any more.
     fn hash(&self, number: u64, entry: Entry, place: Place) {
-        let finished = match self.printer.is_broken() {
+        let finished = match self.printer.is_broken() || self.gate.is_cancelled() {
             false => self.worker.hash(entry),
             true => Outcome::Skipped.into(),
         };

@@ -14,20 +14,32 @@
 use crate::listing::Failure;
 use crate::listing::Total;
 use crate::progress::Progress;
+use crate::progress::View;
 use crate::render::Render;
 use crate::report::Deliveries;
 use crate::report::Results;
 use crate::report::Summary;
 use concourse::Dispatch as _;
+use concourse::Group;
 use concourse::Queue;
 use concourse::Source;
+use concourse::SuspendError;
 use concourse::source::Add;
 use concourse::source::Or;
 use concourse::source::Pending;
+use concourse::source::SuspendedSource;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+
+/// Holds what a meter would show until it is dropped.
+#[must_use = "the meter goes on when this is dropped"]
+pub(crate) struct StillMeter {
+    _bytes: SuspendedSource<Add>,
+    _files: SuspendedSource<Add>,
+    _flags: SuspendedSource<Or>,
+}
 
 /// Where workers report. Clones report to the same screen.
 #[derive(Clone)]
@@ -49,14 +61,17 @@ impl Meter {
                     screen.progress.bytes += n;
                     screen.deliveries.note(n);
                 }))
+                .on_cancel(frames.leave())
                 .activate(),
             files: Source::add(ui)
                 .label("files")
                 .on_event_with(frames.paced(|screen, n| screen.progress.files += n))
+                .on_cancel(frames.leave())
                 .activate(),
             flags: Source::or(ui)
                 .label("flags")
                 .on_event_with(frames.paced(|screen, flags| screen.progress.flags |= flags))
+                .on_cancel(frames.leave())
                 .activate(),
             frames,
         }
@@ -97,12 +112,77 @@ impl Meter {
         self.change(move |screen| screen.render.complain(&failure));
     }
 
-    /// Waits until everything that was reported is delivered, and draws the last frame and the summary.
-    pub(crate) fn finish(&self, results: Results) -> Summary {
+    /// Says that the job stands still from now on.
+    pub(crate) fn pause(&self) {
+        self.change(|screen| screen.progress.pause(screen.started.elapsed()));
+    }
+
+    /// Says that the job goes on.
+    pub(crate) fn resume(&self) {
+        self.change(|screen| screen.progress.resume(screen.started.elapsed()));
+    }
+
+    /// Says that so many files are hashed at the same time, out of so many that might be.
+    pub(crate) fn jobs(&self, jobs: usize, most: usize) {
+        self.change(move |screen| screen.progress.jobs = (jobs < most).then_some(jobs));
+    }
+
+    /// Says where the job is, on a line that stays.
+    pub(crate) fn status(&self) {
+        self.change(|screen| {
+            let view = screen.view();
+            screen.render.status(&view);
+        });
+    }
+
+    /// Leaves the screen to others until [`show`](Self::show). What comes meanwhile is added up.
+    ///
+    /// Returns when nothing more is drawn.
+    pub(crate) fn hide(&self) {
+        let Frames { ui, screen, .. } = &*self.frames;
+        ui.exec_sync(|| {
+            let mut screen = screen.lock();
+            screen.hidden = true;
+            screen.render.step_aside();
+        });
+    }
+
+    /// Has the screen back.
+    pub(crate) fn show(&self) {
+        self.change(|screen| screen.hidden = false);
+    }
+
+    /// Draws anew, as when the screen has another size.
+    pub(crate) fn redraw(&self) {
+        self.change(|_| ());
+    }
+
+    /// Holds the sources, and only them: what is reported meanwhile piles up in them.
+    pub(crate) fn hold_still(&self) -> Result<StillMeter, SuspendError> {
+        let Self { bytes, files, flags, .. } = self;
+        Ok(StillMeter {
+            _bytes: bytes.suspend_guard()?,
+            _files: files.suspend_guard()?,
+            _flags: flags.suspend_guard()?,
+        })
+    }
+
+    /// Waits until everything that was reported is delivered and the sources have ended, and draws the last frame and the
+    /// summary. Nothing is reported any more when this is called.
+    pub(crate) fn finish(&self, results: Results, cancelled: bool) -> Summary {
         let Frames { ui, screen, .. } = &*self.frames;
         // First no source is held back any more; what they have to deliver is then in the queue, ahead of the second job.
         ui.exec_sync(|| screen.lock().let_go());
-        ui.exec_sync(|| screen.lock().finish(results))
+        ui.exec_sync(|| self.cancel());
+        self.frames.sources.wait();
+        ui.exec_sync(|| screen.lock().finish(results, cancelled))
+    }
+
+    fn cancel(&self) {
+        let Self { bytes, files, flags, .. } = self;
+        bytes.cancel();
+        files.cancel();
+        flags.cancel();
     }
 
     /// Rare news go to the queue as ordinary jobs: there is nothing to fold.
@@ -120,6 +200,8 @@ impl Meter {
 struct Frames {
     ui: Queue,
     period: Duration,
+    /// Has a member for each source that may still deliver.
+    sources: Group,
     /// Touched only on the `ui` queue, so nobody ever waits for this lock: it shows the compiler what the queue promises.
     screen: Mutex<Screen>,
 }
@@ -136,6 +218,8 @@ struct Screen {
     stale: bool,
     /// The sources that are suspended until the frame is over. Dropping a guard resumes its source.
     held: Vec<Box<dyn Send>>,
+    /// The screen is left to others, and no frame begins.
+    hidden: bool,
     /// No frame begins any more: what is left is delivered as fast as it comes.
     ending: bool,
 }
@@ -150,9 +234,16 @@ impl Frames {
             in_frame: false,
             stale: false,
             held: Vec::new(),
+            hidden: false,
             ending: false,
         };
-        Self { ui: ui.clone(), period: Duration::from_secs(1) / fps, screen: Mutex::new(screen) }
+        Self { ui: ui.clone(), period: Duration::from_secs(1) / fps, sources: Group::new(), screen: Mutex::new(screen) }
+    }
+
+    /// A cancel handler: the last that is heard of a source.
+    fn leave(&self) -> impl FnOnce() + Send + use<> {
+        let membership = self.sources.enter();
+        move || drop(membership)
     }
 
     /// A handler that adds its value and then rests, with its source, until the frame is over.
@@ -174,7 +265,7 @@ impl Frames {
     /// Has the screen drawn in this frame, or in the next if this one is already drawn.
     fn request(self: &Arc<Self>, screen: &mut Screen) {
         screen.stale = true;
-        if screen.in_frame || screen.ending {
+        if screen.in_frame || screen.hidden || screen.ending {
             return;
         }
         screen.in_frame = true;
@@ -202,10 +293,17 @@ impl Frames {
 
 impl Screen {
     fn draw(&mut self) {
+        if self.hidden {
+            return;
+        }
         self.stale = false;
         self.deliveries.redraws += 1;
-        let view = self.progress.view(self.started.elapsed());
+        let view = self.view();
         self.render.draw(&view);
+    }
+
+    fn view(&mut self) -> View {
+        self.progress.view(self.started.elapsed())
     }
 
     fn let_go(&mut self) {
@@ -213,10 +311,11 @@ impl Screen {
         self.held.clear();
     }
 
-    fn finish(&mut self, results: Results) -> Summary {
+    fn finish(&mut self, results: Results, cancelled: bool) -> Summary {
         self.deliveries.redraws += 1;
         let elapsed = self.started.elapsed();
-        let summary = Summary { elapsed, results, deliveries: self.deliveries };
+        let pauses = self.progress.pauses();
+        let summary = Summary { elapsed, results, deliveries: self.deliveries, pauses, cancelled };
         self.render.finish(&self.progress.view(elapsed), &summary);
         summary
     }
@@ -248,7 +347,7 @@ mod tests {
                 scope.spawn(|| (0..125_000).for_each(|_| meter.bytes(1)));
             }
         });
-        let summary = meter.finish(Results::default());
+        let summary = meter.finish(Results::default(), false);
         let most = 10 * (summary.elapsed.as_secs_f64().ceil() as u64) + 2;
         assert_eq!(summary.deliveries.sum, 1_000_000);
         assert!((1..=most).contains(&summary.deliveries.calls), "{summary:?}");
@@ -298,7 +397,7 @@ mod tests {
                 meter.bytes(1);
                 drawn.wait_for(|views| views.last().is_some_and(|view| view.bytes == n));
             }
-            let summary = meter.finish(Results::default());
+            let summary = meter.finish(Results::default(), false);
             assert_eq!((summary.deliveries.calls, summary.deliveries.sum), (20, 20));
             return;
         };
@@ -313,7 +412,7 @@ mod tests {
                 meter.bytes(3);
                 meter.file();
             }
-            assert_eq!(meter.finish(Results::default()).deliveries.sum, 3 * round);
+            assert_eq!(meter.finish(Results::default(), false).deliveries.sum, 3 * round);
         }
     }
 }

@@ -4,8 +4,10 @@
 
 mod failures;
 mod limits;
+mod live;
 mod options;
 mod output;
+mod pauses;
 mod program;
 mod scratch;
 mod sums;
