@@ -12,6 +12,8 @@ mod demos;
 mod digest;
 #[path = "../examples/progress_bar/flow.rs"]
 mod flow;
+#[path = "../examples/progress_bar/frames.rs"]
+mod frames;
 #[path = "../examples/progress_bar/gate.rs"]
 mod gate;
 #[path = "../examples/progress_bar/hash.rs"]
@@ -28,6 +30,8 @@ mod own_process;
 mod pause;
 #[path = "../examples/progress_bar/printer.rs"]
 mod printer;
+#[path = "../examples/progress_bar/profile.rs"]
+mod profile;
 #[path = "../examples/progress_bar/progress.rs"]
 mod progress;
 #[path = "../examples/progress_bar/render/mod.rs"]

@@ -80,6 +80,8 @@ impl Control {
         let desk = &mut *self.desk.lock();
         match command {
             Command::TogglePause => self.toggle_pause(desk),
+            // Below the last lines it would be out of place.
+            Command::Status if desk.over => {}
             Command::Status => self.flow.meter.status(),
             Command::MoreJobs => self.set_jobs(desk, desk.jobs + 1),
             Command::FewerJobs => self.set_jobs(desk, desk.jobs - 1),

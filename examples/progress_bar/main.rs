@@ -28,6 +28,7 @@ mod control;
 mod demos;
 mod digest;
 mod flow;
+mod frames;
 mod gate;
 mod hash;
 mod listing;
@@ -37,6 +38,8 @@ mod output;
 mod own_process;
 mod pause;
 mod printer;
+#[cfg(test)]
+mod profile;
 mod progress;
 mod render;
 mod report;

@@ -8,6 +8,10 @@ mod live;
 mod options;
 mod output;
 mod pauses;
+#[path = "../../examples/progress_bar/profile.rs"]
+mod profile;
 mod program;
+mod pty;
 mod scratch;
 mod sums;
+mod terminal;

@@ -7,7 +7,6 @@ use crate::scratch::Scratch;
 use crate::scratch::bytes;
 use rustix::process::Signal;
 use std::fs;
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
@@ -16,13 +15,6 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 /// What the program reads for itself: an eventfd, a timer.
 const ITS_OWN: u64 = 4096;
-
-/// A file that is larger than anybody will read here, and takes no space.
-fn endless_file(scratch: &Scratch) -> PathBuf {
-    let path = scratch.file("endless", b"");
-    File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
-    path
-}
 
 /// Files of 100,000 bytes, which take a tenth of a second each at 1 MiB/s.
 fn many_files(scratch: &Scratch) -> PathBuf {
@@ -39,7 +31,7 @@ fn start(scratch: &Scratch, arguments: &str) -> Live {
 #[test]
 fn a_pause_with_a_gate_stops_in_the_middle_of_a_file_and_goes_on_there() {
     let scratch = Scratch::new();
-    endless_file(&scratch);
+    scratch.endless_file();
     let mut live = start(&scratch, "-j 2 --throttle 8 .");
     live.wait_for_bytes();
     live.pause();
@@ -86,7 +78,7 @@ fn a_pause_of_the_queue_ends_the_files_that_are_open_and_begins_no_other() {
 #[test]
 fn a_pause_of_the_bar_alone_lets_the_work_go_on_and_the_bar_jump() {
     let scratch = Scratch::new();
-    endless_file(&scratch);
+    scratch.endless_file();
     let mut live = start(&scratch, "-j 1 --throttle 16 --pause-mode=source .");
     live.wait_for_bytes();
     let frozen_at = number(&live.pause(), "bytes").unwrap();
@@ -146,7 +138,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
 #[test]
 fn every_way_to_cancel_has_its_exit_code_and_leaves_no_output() {
     let scratch = Scratch::new();
-    endless_file(&scratch);
+    scratch.endless_file();
     let names = || fs::read_dir(&scratch.0).unwrap().count();
     for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
         for paused in [None, Some("gate"), Some("queue"), Some("both"), Some("source")] {

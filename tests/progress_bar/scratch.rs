@@ -5,6 +5,7 @@ use crate::program::program;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -43,6 +44,11 @@ impl Scratch {
         for i in 0..many {
             self.file(format!("{:02}/{i:04}", i % 20), &bytes(i as u64, 100));
         }
+    }
+
+    /// A file that is larger than anybody will read here, and takes no space.
+    pub(crate) fn endless_file(&self) {
+        File::create(self.0.join("endless")).unwrap().set_len(4 << 30).unwrap();
     }
 
     pub(crate) fn program(&self, arguments: &str) -> Command {
