@@ -192,7 +192,7 @@ impl Engine {
 
     /// Has the event loop [watch](EventLoop::watch) a descriptor, and starts it if this is its first use. `None` once it
     /// has ended with the runtime.
-    #[allow(dead_code, reason = "the sources that wait for descriptors come next")]
+    #[cfg_attr(not(feature = "io"), allow(dead_code, reason = "the sources that need it are left out"))]
     pub(crate) fn watch<W: Watcher>(
         &self,
         fd: BorrowedFd<'_>,

@@ -21,7 +21,7 @@
 //! A watcher may be told once more just after its watch is gone or was armed again: the loop thread has let go of the
 //! lock before it tells. So being told is a hint to look, and a watcher looks at the descriptor itself.
 
-#![allow(dead_code, reason = "the sources that wait for descriptors come next")]
+#![cfg_attr(not(feature = "io"), allow(dead_code, reason = "the sources that need all of it are left out"))]
 
 use crate::error::WatchError;
 use crate::job::contain;
@@ -59,30 +59,33 @@ pub(crate) trait Watcher: Send + Sync + 'static {
 
 /// What a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
+pub enum Interest {
     Readable,
+    /// As `Readable`, but not that nobody is there to write any more.
+    Input,
     Writable,
     /// Out-of-band data, or what a kind of descriptor tells in its place.
+    #[allow(dead_code, reason = "sources of memory pressure wait for it")]
     Priority,
 }
 
 impl Interest {
     fn of_kernel(self) -> mio::Interest {
         match self {
-            Self::Readable => mio::Interest::READABLE,
+            Self::Readable | Self::Input => mio::Interest::READABLE,
             Self::Writable => mio::Interest::WRITABLE,
             Self::Priority => mio::Interest::PRIORITY,
         }
     }
 
-    /// Errors and hang-ups are of interest to everybody.
+    /// The kernel tells of errors and hang-ups whatever it was asked for.
     fn is_met_by(self, event: &Event) -> bool {
-        event.is_error()
-            || match self {
-                Self::Readable => event.is_readable() || event.is_read_closed(),
-                Self::Writable => event.is_writable() || event.is_write_closed(),
-                Self::Priority => event.is_priority() || event.is_read_closed(),
-            }
+        match self {
+            Self::Readable => event.is_readable() || event.is_read_closed() || event.is_error(),
+            Self::Input => event.is_readable(),
+            Self::Writable => event.is_writable() || event.is_write_closed() || event.is_error(),
+            Self::Priority => event.is_priority() || event.is_read_closed() || event.is_error(),
+        }
     }
 }
 
@@ -120,7 +123,7 @@ impl Descriptor {
         let mut source = SourceFd(&self.fd);
         // A change that fails leaves nothing registered: the descriptor was closed before its watches were gone.
         match (self.registered.take(), wanted) {
-            (None, None) => return Ok(()),
+            (None, None) => {}
             (None, Some(interest)) => registry.register(&mut source, token, interest)?,
             (Some(_), Some(interest)) => registry.reregister(&mut source, token, interest)?,
             (Some(_), None) => registry.deregister(&mut source)?,
@@ -131,15 +134,17 @@ impl Descriptor {
 }
 
 impl Table {
-    /// Arms a watch. Nothing happens if the loop has ended.
-    fn arm(&mut self, token: Token, key: usize) -> io::Result<()> {
+    /// Has the kernel watch for what is armed after `change` to a watch. Nothing happens if the loop has ended.
+    fn change(&mut self, token: Token, key: usize, change: impl FnOnce(&mut Watching)) -> io::Result<()> {
         let Some((registry, descriptor)) = self.registry.as_ref().zip(self.descriptors.get_mut(&token)) else {
             return Ok(());
         };
         let Some(place) = descriptor.watches.iter().position(|watching| watching.key == key) else { return Ok(()) };
-        descriptor.watches[place].is_armed = true;
+        change(&mut descriptor.watches[place]);
         let settled = descriptor.settle(registry, token);
-        descriptor.watches[place].is_armed = settled.is_ok();
+        if settled.is_err() {
+            descriptor.watches[place].is_armed = false;
+        }
         settled
     }
 
@@ -190,8 +195,8 @@ impl Descriptors {
         let descriptor =
             table.descriptors.entry(token).or_insert(Descriptor { fd, registered: None, watches: Vec::new() });
         let watcher_of_table: Weak<W> = Arc::downgrade(watcher);
-        descriptor.watches.push(Watching { key, interest, watcher: watcher_of_table, is_armed: false });
-        if let Err(error) = table.arm(token, key) {
+        descriptor.watches.push(Watching { key, interest, watcher: watcher_of_table, is_armed: true });
+        if let Err(error) = table.change(token, key, |_| ()) {
             table.remove(token, key);
             return Err(refused(&error, watcher.label()));
         }
@@ -205,12 +210,16 @@ impl Descriptors {
         let token = event.token();
         let Some(descriptor) = descriptors.get_mut(&token) else { return };
         let met = |watching: &&mut Watching| watching.is_armed && watching.interest.is_met_by(event);
+        let mut has_changed = false;
         for watching in descriptor.watches.iter_mut().filter(met) {
             watching.is_armed = false;
+            has_changed = true;
             ready.extend(watching.watcher.upgrade());
         }
-        // It fails only for a descriptor that was closed: those who still wait for it are told when they arm again.
-        let _ = descriptor.settle(registry, token);
+        if has_changed {
+            // It fails only for a descriptor that was closed: those who still wait for it are told when they arm again.
+            let _ = descriptor.settle(registry, token);
+        }
         drop(table);
         for watcher in ready.drain(..) {
             if let Err(panic) = contain(|| watcher.ready()) {
@@ -241,11 +250,24 @@ impl Watch {
     /// # Errors
     ///
     /// If the kernel has no room for it any more. The watch is not armed then.
+    #[allow(dead_code, reason = "sources of signals and processes call it")]
     pub(crate) fn rearm(&self, label: &str) -> Result<(), WatchError> {
-        if is_child() {
-            return Ok(());
-        }
-        self.descriptors.0.lock().arm(self.token, self.key).map_err(|error| refused(&error, label))
+        self.change(|watching| watching.is_armed = true).map_err(|error| refused(&error, label))
+    }
+
+    /// As [`rearm`](Self::rearm), for this from now on.
+    pub(crate) fn rearm_for(&self, interest: Interest) -> io::Result<()> {
+        self.change(|watching| (watching.interest, watching.is_armed) = (interest, true))
+    }
+
+    /// Waits no more until it is armed again.
+    pub(crate) fn disarm(&self) {
+        // It fails only for a descriptor that was closed, and for that nobody waits.
+        let _ = self.change(|watching| watching.is_armed = false);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Watching)) -> io::Result<()> {
+        if is_child() { Ok(()) } else { self.descriptors.0.lock().change(self.token, self.key, change) }
     }
 }
 

@@ -5,8 +5,10 @@ use super::state::Knock;
 use super::state::State;
 use super::state::Turn;
 use crate::engine::Engine;
+use crate::engine::Phase;
 use crate::error::SuspendError;
 use crate::job::Job;
+use crate::job::Panic;
 use crate::job::Route;
 use crate::job::contain;
 use crate::qos::Qos;
@@ -32,6 +34,20 @@ pub trait Pending: Sealed + Send + Sync + 'static {
     /// Drops what is pending, and from now on whatever comes.
     #[doc(hidden)]
     fn close(&self);
+
+    /// True if it listens between two turns only, because the handler changes what it listens to.
+    #[doc(hidden)]
+    const LISTENS: bool = false;
+
+    /// Listens from the end of a turn on. True if there is something already, and another turn is due.
+    #[doc(hidden)]
+    fn listen(&self) -> bool {
+        false
+    }
+
+    /// Listens no more until a turn ends: the source is suspended, and wakes nobody.
+    #[doc(hidden)]
+    fn pause(&self) {}
 }
 
 /// Keeps [`Pending`] to this crate.
@@ -80,10 +96,7 @@ impl<P: Pending> Delivery<P> {
     /// Gives an inactive delivery its handlers, and a label if it is not to be called as its target, and lets its turns
     /// begin.
     pub(crate) fn activate(self: &Arc<Self>, label: Option<Arc<str>>, handlers: Handlers<P::Value>) {
-        if let Some(label) = label {
-            // Nobody else sets it: a delivery is activated once.
-            let _ = self.label.set(label);
-        }
+        self.name(label);
         let registers = handlers.registered.is_some();
         *self.handlers.lock() = handlers;
         if registers {
@@ -92,6 +105,14 @@ impl<P: Pending> Delivery<P> {
         // An inactive source is suspended once, and only this ends it: there is nothing to be out of range.
         if let Ok(duty) = self.hot.state.resume() {
             self.owe(duty);
+        }
+    }
+
+    /// Gives the delivery a label, if it is not to be called as its target.
+    pub(crate) fn name(&self, label: Option<Arc<str>>) {
+        if let Some(label) = label {
+            // Nobody else sets it: a delivery is activated once.
+            let _ = self.label.set(label);
         }
     }
 
@@ -134,8 +155,15 @@ impl<P: Pending> Delivery<P> {
         }
     }
 
-    pub(crate) fn suspend(&self) -> Result<(), SuspendError> {
-        self.hot.state.suspend().map_err(|_| SuspendError::TooManySuspensions { label: Arc::clone(self.label()) })
+    pub(crate) fn suspend(self: &Arc<Self>) -> Result<(), SuspendError> {
+        let suspended = self.hot.state.suspend();
+        suspended.map_err(|_| SuspendError::TooManySuspensions { label: Arc::clone(self.label()) })?;
+        if P::LISTENS {
+            self.hot.pending.pause();
+            // Whoever resumes it, has done so already even, makes it look at what has come meanwhile, and listen again.
+            self.knock();
+        }
+        Ok(())
     }
 
     pub(crate) fn resume(self: &Arc<Self>) -> Result<(), SuspendError> {
@@ -189,7 +217,7 @@ impl<P: Pending> Delivery<P> {
     }
 
     fn deliver(self: &Arc<Self>) {
-        let mut rest = Rest { delivery: self, event: None };
+        let mut rest = Rest { delivery: self, event: None, was_heard: false };
         let mut handlers = self.handlers.lock();
         let registered = handlers.registered.take();
         if registered.is_none() {
@@ -203,25 +231,33 @@ impl<P: Pending> Delivery<P> {
             registered();
             return;
         }
+        rest.was_heard = P::LISTENS && rest.event.is_some();
         if let Some((value, event)) = self.hot.pending.take().zip(rest.event.as_mut()) {
             event(value);
         }
     }
 
+    /// Listens for what comes after a turn, unless the source has been suspended, or its runtime ends.
+    fn listen(self: &Arc<Self>) {
+        let goes_on = !self.hot.state.is_held() && self.engine().phase() == Phase::Open;
+        if goes_on && self.hot.pending.listen() {
+            self.knock();
+        }
+    }
+
     /// Lets go of everything; only the owner of the turn may. The cancel handler comes last and is not kept from it by a
-    /// capture that panics when it is dropped.
+    /// capture or a pending value that panics when it is dropped.
     fn close(&self, cancelled: bool) {
         let handlers = mem::take(&mut *self.handlers.lock());
         self.hot.state.close();
         let Handlers { registered, event, cancelled: announce } = handlers;
-        let dropped = contain(|| {
-            drop((registered, event));
-            self.hot.pending.close();
-        });
+        let dropped = [contain(|| drop((registered, event))), contain(|| self.hot.pending.close())];
         if let Some(announce) = announce.filter(|_| cancelled) {
             announce();
         }
-        if let Err(panic) = dropped {
+        let mut panics = dropped.into_iter().filter_map(Result::err);
+        if let Some(panic) = panics.next() {
+            panics.for_each(Panic::bury);
             panic.resume();
         }
     }
@@ -232,12 +268,17 @@ struct Rest<'a, P: Pending> {
     delivery: &'a Arc<Delivery<P>>,
     /// The event handler, away from its place while it runs.
     event: Option<Box<dyn FnMut(P::Value) + Send>>,
+    /// There is a handler, for which what is pending listens again.
+    was_heard: bool,
 }
 
 impl<P: Pending> Drop for Rest<'_, P> {
     fn drop(&mut self) {
         if let Some(event) = self.event.take() {
             self.delivery.handlers.lock().event = Some(event);
+        }
+        if self.was_heard {
+            self.delivery.listen();
         }
         self.delivery.owe(self.delivery.hot.state.finish());
     }

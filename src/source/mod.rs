@@ -30,6 +30,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "io")]
+mod fd;
 mod merge;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -45,6 +47,8 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "io")]
+pub use fd::{Descriptor, Direction, Input, Output, Readable, Writable};
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;

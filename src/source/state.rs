@@ -324,6 +324,11 @@ impl State {
     pub(crate) fn has_ended(&self) -> bool {
         self.load().has_ended()
     }
+
+    /// A turn may not begin.
+    pub(crate) fn is_held(&self) -> bool {
+        self.load().is_held()
+    }
 }
 
 impl fmt::Debug for State {

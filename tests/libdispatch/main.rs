@@ -13,12 +13,20 @@ mod context_for_key;
 mod debug;
 mod drift;
 mod group;
+#[cfg(feature = "io")]
+mod io_muxed;
+#[cfg(feature = "io")]
+mod io_pipe;
 mod overcommit;
 mod pingpong;
 mod priority;
 mod profile;
 mod queue_finalizer;
+#[cfg(feature = "io")]
+mod read;
 mod readsync;
+#[cfg(feature = "io")]
+mod select;
 mod sema;
 mod starfish;
 mod suspend_timer;

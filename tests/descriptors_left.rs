@@ -1,0 +1,71 @@
+//! Sources of descriptors leave none behind. A process of its own: it counts all its descriptors.
+
+use concourse::Event;
+use concourse::Runtime;
+use concourse::Shutdown;
+use concourse::Source;
+use std::fs;
+use std::io::Write;
+use std::io::pipe;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+const GENEROUS: Duration = Duration::from_secs(60);
+
+/// What each descriptor of this process stands for.
+fn descriptors() -> Vec<String> {
+    let open = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    // The folder that is being read has a descriptor too, which is gone by now.
+    let mut open: Vec<_> = open.filter_map(|path| fs::read_link(path).ok()).collect();
+    open.sort();
+    open.into_iter().map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn runtimes_and_sources_close_what_they_open() {
+    let before = descriptors();
+    for round in 0..20 {
+        let runtime = Runtime::builder().threads(2).build().unwrap();
+        let queue = runtime.serial("main");
+        let (mut ends, mut sources) = (Vec::new(), Vec::new());
+        for number in 0..30 {
+            let (reader, mut writer) = pipe().unwrap();
+            let (told, tell) = (Event::new(), Event::new());
+            let (heard, ended) = (told.clone(), tell.clone());
+            let source = Source::readable(&queue, reader)
+                .on_ready(move |_, _| heard.set())
+                .on_cancel_with(move |reader| {
+                    drop(reader);
+                    ended.set();
+                })
+                .activate()
+                .unwrap();
+            writer.write_all(b"x").unwrap();
+            told.wait_timeout(GENEROUS).unwrap();
+            ends.push(writer);
+            match number % 3 {
+                0 => {
+                    source.cancel();
+                    tell.wait_timeout(GENEROUS).unwrap();
+                }
+                1 => drop(source),
+                _ => sources.push(source),
+            }
+        }
+        let (near, far) = UnixStream::pair().unwrap();
+        let near = Arc::new(near);
+        let reads = Source::readable(&queue, Arc::clone(&near)).on_event(|_| ()).activate().unwrap();
+        let writes = Source::writable(&queue, near).on_event_with(|source, _| source.suspend().unwrap());
+        let writes = writes.activate().unwrap();
+        if round % 2 == 0 {
+            drop((sources, reads, writes));
+            assert!(runtime.shutdown(Shutdown::Drain.within(GENEROUS)).complete);
+        } else {
+            assert!(runtime.shutdown(Shutdown::CancelPending.within(GENEROUS)).complete);
+            drop((sources, reads, writes));
+        }
+        drop((ends, far, queue, runtime));
+        assert_eq!(descriptors(), before);
+    }
+}
