@@ -31,6 +31,7 @@ mod flow;
 mod frames;
 mod gate;
 mod hash;
+mod keys;
 mod listing;
 mod meter;
 mod output;
@@ -63,6 +64,7 @@ use concourse::Semaphore;
 use control::Control;
 use flow::Flow;
 use gate::Gate;
+use keys::Keys;
 use listing::Failure;
 use listing::Listing;
 use meter::Meter;
@@ -121,7 +123,7 @@ fn run(args: Args) -> Result<u8, Box<dyn Error>> {
     let control = Arc::new(Control::new(&runtime.serial("control"), &flow, &way_out, args.pause_mode, args.jobs));
     // If the system has no descriptors left for them, the job is done all the same, only it cannot be steered.
     let _signals = signals::listen(&control).ok();
-    //    let _keys = terminal.and_then(|terminal| Keys::listen(&control, &terminal));
+    let _keys = terminal.and_then(|terminal| Keys::listen(&control, &terminal).ok());
 
     flow.walk();
     flow.everything.wait();

@@ -2,6 +2,7 @@
 //!
 //! The tests stand in the package of the example, as only there `cargo test` builds it beside them.
 
+mod cost;
 mod failures;
 mod limits;
 mod live;

@@ -1,5 +1,6 @@
 //! Directories with something to hash in them.
 
+use crate::profile;
 use crate::program::Run;
 use crate::program::program;
 use std::collections::BTreeMap;
@@ -112,6 +113,11 @@ pub(crate) fn varied_tree() -> (Scratch, BTreeMap<PathBuf, Vec<u8>>) {
         add(OsStr::from_bytes(name), name.to_vec());
     }
     assert_eq!(contents.len(), 2000);
+    if profile::is_full() {
+        let gibibyte = bytes(2026, 1 << 30);
+        scratch.file("tree/gibibyte", &gibibyte);
+        contents.insert(PathBuf::from("tree/gibibyte"), gibibyte);
+    }
     (scratch, contents)
 }
 

@@ -151,9 +151,14 @@ fn the_second_time_cancels_at_once_though_nobody_takes_the_output() {
     let script = r#"mkfifo pipe; exec 3<>pipe; "$@" >pipe; echo "ended with $?"; read line"#;
     let mut pty = Pty::run_script(script, &scratch.program("--exclude pipe ."));
     wait_for_bar(&mut pty);
+    pty.wait_for("standstill", |pty| {
+        let contents = pty.contents();
+        thread::sleep(Duration::from_millis(300));
+        (contents == pty.contents()).then_some(())
+    });
     pty.press("q");
     thread::sleep(Duration::from_millis(200));
-    assert!(!pty.contents().contains("ended with"));
+    assert!(!pty.contents().contains("ended with"), "{}", pty.contents());
     pty.press("q");
     assert_eq!(pty.wait_for_end(), 130);
     assert!(pty.is_as_found());
@@ -229,7 +234,10 @@ fn a_terminal_that_becomes_narrower_has_the_bar_drawn_anew() {
     pty.press("p");
     pty.wait_for_text("paused");
     let width = |text: &str| {
-        text.lines().filter(|line| line.contains('━') || line.contains('─')).map(|line| line.chars().count()).last()
+        text.lines()
+            .filter(|line| line.contains('━') || line.contains('─'))
+            .map(|line| line.chars().count())
+            .next_back()
     };
     assert_eq!(width(&pty.contents()), Some(100));
     let before = pty.received().len();
