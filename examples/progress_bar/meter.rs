@@ -194,6 +194,8 @@ mod tests {
     use crate::own_process::play;
     use crate::profile;
     use crate::render::tests::Recording;
+    use crate::threads;
+    use crate::way_out::WayOut;
     use concourse::Dispatch as _;
     use concourse::Group;
     use concourse::Runtime;
@@ -251,9 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn the_screen_does_not_wait_behind_the_jobs_that_fill_the_pool() {
-        let (runtime, meter, drawn) = meter(60);
-        let (queue, group, jobs) = (runtime.concurrent("work"), Group::new(), profile::count(400, 10_000));
+    fn the_screen_does_not_wait_until_a_file_is_through() {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let runtime = threads::runtime(cores, &Arc::new(WayOut::new(None, None))).unwrap();
+        let drawn = Recording::default();
+        let meter = Meter::new(&runtime.serial("ui"), 60, Box::new(drawn.clone()));
+        let queue = runtime.queue("hash").concurrent().width(cores).build().unwrap();
+        let (group, jobs) = (Group::new(), profile::count(400, 10_000));
         for _ in 0..jobs {
             let meter = meter.clone();
             group.exec_async(&queue, move || {
