@@ -1,5 +1,6 @@
 //! How much is taken of the machine.
 
+use crate::program::OTHER_THREADS;
 use crate::program::is_over;
 use crate::program::wait_for;
 use crate::scratch::Scratch;
@@ -27,6 +28,6 @@ fn no_more_files_are_open_than_jobs_and_no_more_threads_than_promised() {
             is_over(&mut child).then_some(())
         });
         assert_eq!(most_open, jobs);
-        assert!((1..=jobs + 6).contains(&most_threads), "{most_threads} threads for {jobs} jobs");
+        assert!((1..=jobs + OTHER_THREADS).contains(&most_threads), "{most_threads} threads for {jobs} jobs");
     }
 }

@@ -1,6 +1,7 @@
 //! What stands still in a pause, and what goes on. SIGUSR1 begins and ends it, as `p` does.
 
 use crate::live::Live;
+use crate::program::OTHER_THREADS;
 use crate::program::number;
 use crate::program::wait_for;
 use crate::scratch::Scratch;
@@ -18,7 +19,7 @@ const ITS_OWN: u64 = 4096;
 
 /// Files of 100,000 bytes, which take a tenth of a second each at 1 MiB/s.
 fn many_files(scratch: &Scratch) -> PathBuf {
-    for i in 0..40 {
+    for i in 0..20 {
         scratch.file(format!("tree/{i:02}"), &bytes(i, 100_000));
     }
     scratch.0.join("tree").canonicalize().unwrap()
@@ -71,7 +72,7 @@ fn a_pause_of_the_queue_ends_the_files_that_are_open_and_begins_no_other() {
         let (code, lines) = live.end();
         let summary = lines.last().unwrap();
         let sums = ["percent", "files", "bytes_delivered", "bytes_total"].map(|field| number(summary, field));
-        assert_eq!((code, sums), (Some(0), [100.0, 40.0, 4_000_000.0, 4_000_000.0].map(Some)), "{paused} {summary}");
+        assert_eq!((code, sums), (Some(0), [100.0, 20.0, 2_000_000.0, 2_000_000.0].map(Some)), "{paused} {summary}");
     }
 }
 
@@ -116,7 +117,7 @@ fn no_more_threads_are_there_in_a_pause_than_before() {
         live.wait_for_bytes();
         live.pause();
         live.bytes_read_at_rest();
-        assert!(live.threads() <= jobs + 6, "{} threads for {jobs} jobs", live.threads());
+        assert!(live.threads() <= jobs + OTHER_THREADS, "{} threads for {jobs} jobs", live.threads());
     }
 }
 

@@ -12,6 +12,9 @@ use std::time::Instant;
 /// Nothing is waited for so long unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Threads that the program has beside those that hash, at most. ThreadSanitizer has one of its own.
+pub(crate) const OTHER_THREADS: usize = if cfg!(concourse_tsan) { 7 } else { 6 };
+
 /// `cargo test` builds the examples beside the tests; `cargo test --test progress_bar` does not, and would test an old one.
 pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();

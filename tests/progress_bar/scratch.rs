@@ -94,7 +94,7 @@ pub(crate) fn varied_tree() -> (Scratch, BTreeMap<PathBuf, Vec<u8>>) {
     for i in 0..1980 {
         add(format!("{:02}/{i}", i % 30).as_ref(), bytes(i as u64, sizes[i % sizes.len()]));
     }
-    for (i, edge) in [256 * KIB, 512 * KIB, 1024 * KIB, 5000 * KIB].into_iter().enumerate() {
+    for (i, edge) in [256 * KIB, 512 * KIB, 1024 * KIB, 1500 * KIB].into_iter().enumerate() {
         for size in [edge - 1, edge, edge + 1] {
             add(format!("large/{size}").as_ref(), bytes(i as u64, size));
         }
