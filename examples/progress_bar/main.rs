@@ -20,6 +20,10 @@
 //! is written: that bounds everything in between. How many of them are hashed at the same time is the width of a queue,
 //! which keys change. A pause suspends that queue, and closes a gate to those of its jobs that have begun.
 //!
+//! The drawing is left to indicatif, which would limit its redraws by itself. What the sources add is that a pause costs no
+//! progress, that the sums are exact, that one queue owns what is shown, and that it can be shown in any way: as a bar, as
+//! lines, as JSON, or to a test.
+//!
 //! With `--demo` it hashes nothing and plays one of seven small programs instead, which show on a hundred steps what a
 //! progress bar stands on.
 

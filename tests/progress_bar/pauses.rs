@@ -1,6 +1,7 @@
 //! What stands still in a pause, and what goes on. SIGUSR1 begins and ends it, as `p` does.
 
 use crate::live::Live;
+use crate::profile;
 use crate::program::OTHER_THREADS;
 use crate::program::number;
 use crate::program::wait_for;
@@ -9,9 +10,11 @@ use crate::scratch::bytes;
 use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 const MIB: u64 = 1 << 20;
 /// What the program reads for itself: an eventfd, a timer.
@@ -35,8 +38,12 @@ fn a_pause_with_a_gate_stops_in_the_middle_of_a_file_and_goes_on_there() {
     scratch.endless_file();
     let mut live = start(&scratch, "-j 2 --throttle 8 .");
     live.wait_for_bytes();
+    let asked_at = Instant::now();
     live.pause();
+    thread::sleep(Duration::from_millis(100).saturating_sub(asked_at.elapsed()));
+    let soon = live.bytes_read();
     let paused_at = live.bytes_read_at_rest();
+    assert!(!profile::is_full() || soon == paused_at, "{} bytes after a tenth of a second", paused_at - soon);
     live.lines();
     let cpu = live.cpu_ticks();
     thread::sleep(Duration::from_secs(1));
@@ -44,7 +51,10 @@ fn a_pause_with_a_gate_stops_in_the_middle_of_a_file_and_goes_on_there() {
     // A tick is a hundredth of a second; one is for the looking.
     assert!(live.cpu_ticks() - cpu <= 1);
     assert_eq!((live.lines(), live.open_files(&scratch.0)), (Vec::<String>::new(), 1));
+    let asked_at = Instant::now();
     live.signal(Signal::USR1);
+    wait_for("a read", || (live.bytes_read() > paused_at + ITS_OWN).then_some(()));
+    assert!(asked_at.elapsed() <= profile::tolerance(Duration::from_millis(50)), "{:?}", asked_at.elapsed());
     wait_for("reads", || (live.bytes_read() > paused_at + MIB).then_some(()));
     live.signal(Signal::TERM);
     let (code, lines) = live.end();
@@ -126,7 +136,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let scratch = Scratch::new();
     scratch.file("a", &bytes(1, 500_000));
     let program = scratch.program("--progress json --throttle 1 .");
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP INT; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
     let mut live = Live::start(shell.current_dir(&scratch.0).stdout(Stdio::null()));
     live.wait_for_bytes();
@@ -150,8 +160,10 @@ fn every_way_to_cancel_has_its_exit_code_and_leaves_no_output() {
                 live.pause();
             }
             assert_eq!(names(), 2, "the output is under way");
+            let asked_at = Instant::now();
             live.signal(signal);
             let (ended_with, lines) = live.end();
+            assert!(asked_at.elapsed() <= profile::tolerance(Duration::from_millis(250)), "{:?}", asked_at.elapsed());
             let summaries = lines.iter().filter(|line| line.contains("\"event\":\"summary\"")).count();
             assert_eq!((ended_with, summaries, names()), (Some(code), 1, 1), "{signal:?} {paused:?} {lines:?}");
         }
