@@ -86,6 +86,16 @@ fn plain_values_are_shared_between_threads() {
     shared::<SyncError<fn()>>();
 }
 
+#[cfg(feature = "io")]
+#[test]
+fn sources_of_descriptors_are_shared_between_threads() {
+    shared::<source::Input>();
+    shared::<source::Output>();
+    shared::<Source<source::Readable<std::net::TcpStream>>>();
+    shared::<source::Handle<source::Writable<std::net::TcpStream>>>();
+    shown::<(source::Readable<std::fs::File>, source::Writable<std::fs::File>)>();
+}
+
 #[cfg(feature = "sim")]
 #[test]
 fn what_a_simulation_tells_is_shared_between_threads() {

@@ -436,6 +436,45 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
     assert_eq!(runtime.statistics().timer_wakeups, 1, "nobody else has woken the event loop");
 }
 
+#[cfg(feature = "io")]
+fn descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them() {
+    use concourse::WatchError;
+    let runtime = runtime();
+    let queue = runtime.serial("descriptors");
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (rung, calls) = (Event::auto_reset(), Arc::new(AtomicUsize::new(0)));
+    let (bell, count) = (rung.clone(), Arc::clone(&calls));
+    let mut source = Some(
+        Source::readable(&queue, reader)
+            .on_ready(move |mut reader, _| {
+                reader.read_exact(&mut [0]).unwrap();
+                count.fetch_add(1, SeqCst);
+                bell.set();
+            })
+            .activate()
+            .unwrap(),
+    );
+    writer.write_all(b"x").unwrap();
+    rung.wait_timeout(GENEROUS).unwrap();
+    for round in 2..5 {
+        queue.barrier_sync(|| ());
+        Child::run(|| {
+            let (reader, _writer) = std::io::pipe().unwrap();
+            let refused = Source::readable(&queue, reader).label("of the child").activate().unwrap_err();
+            assert_eq!(refused, WatchError::Forked { label: "of the child".into() });
+            let source = source.take().unwrap();
+            source.suspend().unwrap();
+            source.resume().unwrap();
+            source.cancel();
+            drop(source);
+            writer.write_all(b"x").unwrap();
+        })
+        .assert_success();
+        rung.wait_timeout(GENEROUS).unwrap();
+        assert_eq!(calls.load(SeqCst), round);
+    }
+}
+
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("submissions_are_refused", submissions_are_refused),
@@ -458,6 +497,11 @@ fn main() {
         ),
         ("a_child_and_its_children_have_no_runtimes", a_child_and_its_children_have_no_runtimes),
         ("timers_of_the_parent_are_not_touched_by_the_child", timers_of_the_parent_are_not_touched_by_the_child),
+        #[cfg(feature = "io")]
+        (
+            "descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them",
+            descriptors_of_the_parent_are_watched_whatever_the_child_does_to_them,
+        ),
     ];
     // The children's panics are expected: their messages suffice.
     std::panic::set_hook(Box::new(|info| eprintln!("{info}")));

@@ -59,6 +59,7 @@ pub(crate) trait Watcher: Send + Sync + 'static {
 
 /// What a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "io"), allow(unreachable_pub, reason = "it is part of a sealed trait of that feature"))]
 pub enum Interest {
     Readable,
     /// As `Readable`, but not that nobody is there to write any more.

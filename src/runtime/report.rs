@@ -115,7 +115,7 @@ pub struct Statistics {
     pub started: u64,
     /// About how many jobs and drains are queued.
     pub queued: usize,
-    /// How often timers have woken the event loop.
+    /// How often the event loop has been woken, by timers and by descriptors that sources wait for.
     pub timer_wakeups: u64,
     /// How many more wake-ups there would have been without leeway.
     pub timer_wakeups_saved: u64,

@@ -28,6 +28,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+#[path = "tests/fd.rs"]
+mod tests;
+
 /// A descriptor `F` that a source waits for, in the direction `D`: see [`Source::readable`] and [`Source::writable`].
 pub struct Descriptor<F, D>(Mutex<Option<Open<F>>>, PhantomData<fn() -> D>);
 
@@ -171,8 +175,9 @@ impl Source {
     /// again while there are any.
     ///
     /// The descriptor can be a socket, a listening one too, a pipe, a terminal, a device, an eventfd and the like, or a
-    /// regular file. It should be set not to block. The source keeps it, and is free to be asked for while the handler
-    /// has nothing to do with it: give an `Arc` of it to have it elsewhere too, and to have sources of both directions.
+    /// regular file. The source keeps it and lends it to [`on_ready`](SourceBuilder::on_ready); give an `Arc` of it to have
+    /// it elsewhere too, or to have sources of both directions. Unless nobody else reads from it, set it not to block: what
+    /// a call is told of may be gone when it reads.
     ///
     /// # What the handler hears of
     ///

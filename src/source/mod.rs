@@ -11,6 +11,8 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::readable` | bytes and connections | about how many bytes there are |
+//! | `Source::writable` | room | about how many bytes fit |
 //! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
 //!
 //! # Life

@@ -322,9 +322,9 @@ fn a_capture_that_panics_when_it_is_dropped_keeps_nobody_from_the_descriptor() {
 fn a_simulation_refuses_descriptors() {
     use concourse::Sim;
     use concourse::WatchError;
-    Sim::seeded(1).run(|runtime| {
+    let run = Sim::seeded(1).run(|runtime| {
         let (reader, _writer) = pipe().unwrap();
-        let refused = Source::readable(&runtime.serial("main"), reader).label("pipe").activate().unwrap_err();
-        assert_eq!(refused, WatchError::Unsupported { label: "pipe".into() });
+        Source::readable(&runtime.serial("main"), reader).label("pipe").activate().unwrap_err()
     });
+    assert_eq!(run.unwrap(), WatchError::Unsupported { label: "pipe".into() });
 }

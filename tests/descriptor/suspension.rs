@@ -31,7 +31,7 @@ fn what_comes_while_a_source_is_suspended_wakes_nobody_and_comes_in_one_call() {
     let runtime = runtime();
     let queue = runtime.serial("main");
     let (reader, mut writer) = pipe().unwrap();
-    let (builder, calls) = Calls::of(Source::readable(&queue, reader), |s, fd, input| read_all(s, fd, input));
+    let (builder, calls) = Calls::of(Source::readable(&queue, reader), read_all);
     let source = builder.activate().unwrap();
     writer.write_all(&[1; 7]).unwrap();
     calls.wait_for(1);
