@@ -162,6 +162,16 @@ fn errors_are_errors() {
     error::<SyncError<fn()>>();
 }
 
+#[cfg(feature = "signal")]
+#[test]
+fn signals_and_their_sources_are_shared_between_threads() {
+    shared::<(Signal, SignalError, source::Arrivals, source::SignalSender)>();
+    shared::<(Source<source::Signals>, source::GracefulShutdown)>();
+    shown::<(Signal, SignalError, source::Arrivals, source::SignalSender)>();
+    shown::<(Source<source::Signals>, source::SourceBuilder<source::Signals>, source::GracefulShutdown)>();
+    is_not!(source::GracefulShutdown, Clone);
+}
+
 #[test]
 fn a_closure_may_borrow_in_a_sync_call_only() {
     fn sync<'a>(queue: &Queue, text: &'a str) -> &'a str {

@@ -15,9 +15,9 @@ errors! {
         /// The system has no such signal, or its C library keeps it for itself.
         Unknown { /** The signal. */ signal: Signal } =>
             "{signal} is none that this system has for programs; take a constant of `Signal`, or `Signal::realtime`",
-        /// Somebody has installed a handler in the place of the one that this process shares.
+        /// Somebody has replaced the handler that this process shares.
         Replaced { /** The signal. */ signal: Signal } =>
-            "{signal} has a handler that was installed over the one of signal-hook-registry, and would be lost; install it before the first source, or let it share the registry",
+            "the handler of signal-hook-registry for {signal} was replaced by one that does not share it; install that one before the first source, or let it share the registry",
         /// The kernel refused the handler.
         Refused { /** The signal. */ signal: Signal, /** The operating system's error number. */ errno: i32 } =>
             "the kernel refused a handler for {signal} (os error {errno})",

@@ -15,12 +15,18 @@ impl Sealed for Arrived {}
 impl Pending for Arrived {
     type Value = u64;
 
+    const LISTENS: bool = true;
+
     fn take(&self) -> Option<u64> {
         let (count, _) = self.0.take();
         (count != 0).then_some(count)
     }
 
     fn close(&self) {}
+
+    fn pause(&self) {
+        self.0.mute();
+    }
 }
 
 /// A source of signals on a line, its bell, and what its handler has seen.
@@ -93,14 +99,31 @@ fn an_arrival_between_the_look_and_the_turn_is_taken_once() {
 }
 
 #[test]
-fn arrivals_around_a_suspension_are_taken_after_it() {
+fn arrivals_around_a_suspension_are_taken_after_it_and_ring_for_nobody() {
     check(|| {
         let model = Model::new();
         model.delivery.suspend().unwrap();
         model.arrive();
+        assert_eq!(model.bell.load(Ordering::Relaxed), 0);
         let threads = [beside(&model, Model::arrive), beside(&model, Model::hear)];
         assert_eq!(model.seen.load(Ordering::Relaxed), 0);
         model.delivery.resume().unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(model.seen(), 2);
+    });
+}
+
+#[test]
+fn a_suspension_beside_a_turn_and_an_arrival_loses_nothing() {
+    check(|| {
+        let model = Model::new();
+        model.arrive();
+        let suspend_and_resume = |model: &Model| {
+            model.delivery.suspend().unwrap();
+            model.delivery.resume().unwrap();
+        };
+        let threads = [beside(&model, Model::arrive), beside(&model, suspend_and_resume)];
+        model.hear();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(model.seen(), 2);
     });

@@ -22,10 +22,10 @@ const LABEL: &str = "signals";
 /// What wakes a runtime's event loop for its signal sources. It exists as long as there are any.
 pub(super) struct Bell {
     engine: Weak<Engine>,
+    /// Set before anybody can ring. It goes before the descriptor, whose number is another's as soon as it is closed.
+    watch: OnceLock<Watch>,
     /// Shared with the handlers that ring.
     eventfd: Arc<Eventfd>,
-    /// Set before anybody can ring.
-    watch: OnceLock<Watch>,
     listeners: Mutex<Vec<Weak<Delivery<Signals>>>>,
 }
 

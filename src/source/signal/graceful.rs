@@ -20,8 +20,9 @@ use std::fmt;
 /// first process of a container from default actions; it ends with the status 128 + number, which a shell would make of
 /// it.
 ///
-/// It lasts until the [`GracefulShutdown`] is dropped, after the first signal too. Then both signals have the effect
-/// again that they had before, and `f` runs no more. A signal that the process was started to ignore is observed as well.
+/// It lasts until the [`GracefulShutdown`] is dropped, after the first signal too. Then `f` runs no more, and as soon as the
+/// target has come to it both signals have the effect again that they had before. A signal that the process was started to
+/// ignore is observed as well.
 /// Two of these, or one and a [`Source::signal`], each observe every signal; the second signal ends the process
 /// nevertheless.
 ///

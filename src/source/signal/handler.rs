@@ -82,7 +82,7 @@ impl Disposition {
         Ok(Self(unsafe { action.assume_init() }))
     }
 
-    /// The one that a process begins with.
+    /// The default action.
     fn default() -> Self {
         // SAFETY: all zeroes are a valid action: an empty mask, no flags, and the default action.
         let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -156,12 +156,18 @@ fn lines() -> &'static Mutex<BTreeMap<Signal, Line>> {
     LINES.get_or_init(|| Mutex::new(BTreeMap::new()))
 }
 
-/// True if no program may observe it: the kernel forbids it, or it reports a fault of the very thread that it
-/// interrupts, which would go on with the fault or come back to it for ever.
-fn is_forbidden(signal: Signal) -> bool {
+/// Refuses what cannot be observed: what the system does not have, what the kernel forbids, and what reports a fault of the
+/// very thread that it interrupts, which would go on with the fault or come back to it for ever.
+pub(super) fn check(signal: Signal) -> Result<(), SignalError> {
     let from_kernel = [Signal::KILL, Signal::STOP];
     let faults = [Signal::BUS, Signal::FPE, Signal::ILL, Signal::SEGV, Signal::SYS, Signal::TRAP];
-    from_kernel.contains(&signal) || faults.contains(&signal)
+    if from_kernel.contains(&signal) || faults.contains(&signal) {
+        Err(SignalError::Forbidden { signal })
+    } else if signal.is_known() {
+        Ok(())
+    } else {
+        Err(SignalError::Unknown { signal })
+    }
 }
 
 /// An observer that is told of a signal; dropping it ends that.
@@ -171,22 +177,18 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Has `observer` told of every arrival of `signal` from here on.
+    /// Has `observer` told of every arrival from here on of a signal that has been [checked](check).
     pub(super) fn new(signal: Signal, observer: Observer) -> Result<Self, SignalError> {
-        if is_forbidden(signal) {
-            return Err(SignalError::Forbidden { signal });
-        }
-        if !signal.is_known() {
-            return Err(SignalError::Unknown { signal });
-        }
         let refused = |error: io::Error| SignalError::Refused { signal, errno: error.raw_os_error().unwrap_or(0) };
         let mut lines = lines().lock();
         let current = Disposition::of(signal).map_err(refused)?;
         let known = lines.get(&signal);
         let previous = match known {
             Some(line) if current.is_same(&line.shared) => line.previous,
-            Some(_) if current.is_handler() => return Err(SignalError::Replaced { signal }),
-            // Whoever has set it to this by hand, or this source's last observer, finds it so again.
+            Some(line) if current.is_handler() && !current.is_same(&line.previous) => {
+                return Err(SignalError::Replaced { signal });
+            }
+            // What the last observer has put back, or somebody has set since.
             _ => current,
         };
         let action = move |details: &siginfo_t| observer.observe(signal, &previous, details);

@@ -24,6 +24,7 @@ use bell::Bell;
 use bell::Listening;
 use handler::Observer;
 use handler::Registration;
+use handler::check;
 use state::First;
 use state::Tally;
 use std::fmt;
@@ -74,6 +75,7 @@ impl Signals {
         if is_child() {
             return Err(SignalError::Forked { signal });
         }
+        check(signal)?;
         let Some(bell) = Bell::of(delivery.engine(), signal)? else { return Ok(false) };
         let (tally, eventfd) = (Arc::clone(&self.tally), bell.eventfd());
         // It listens before anybody can ring for it.
@@ -89,9 +91,16 @@ impl Sealed for Signals {}
 impl Pending for Signals {
     type Value = Arrivals;
 
+    // It hears all the time, and is to be told of suspensions.
+    const LISTENS: bool = true;
+
     fn take(&self) -> Option<Arrivals> {
         let (count, sender) = self.tally.take();
         (count != 0).then_some(Arrivals { signal: self.signal, count, sender })
+    }
+
+    fn pause(&self) {
+        self.tally.mute();
     }
 
     fn close(&self) {
@@ -128,11 +137,11 @@ impl Source {
     ///
     /// No arrival is lost: each run of the operating system's handler counts once for each source, also while the source's
     /// handler runs, while the source is suspended, and from its activation to its registration handler. They are merged
-    /// into as few calls as it takes. While a call is pending or held back, further arrivals wake nobody.
+    /// into as few calls as it takes. While a call is pending or the source is suspended, arrivals wake nobody.
     ///
     /// What the kernel merges before is not seen by anybody: an ordinary signal that is sent again before it has arrived
     /// is one signal. [Real-time signals](Signal::realtime) are queued, so that as many arrive as were sent, as long as
-    /// the sender was not told that the queue is full.
+    /// the kernel's queue has room: `sigqueue` tells its caller that it has none, `kill` does not.
     ///
     /// The count is exact where libdispatch's on Linux is always 1, and libdispatch leaves the signal dead afterwards.
     /// A program that comes from there and ignores the signal first, as it must on Apple's platforms, may go on to do so.

@@ -5,18 +5,20 @@
 //! is lost between the two is proved in `README.md`.
 //!
 //! ```text
-//!  63                          0     63            32 31             0
-//! ┌─────────────────────────────┐   ┌────────────────┬────────────────┐
-//! │            COUNT            │   │      PID       │      UID       │
-//! └─────────────────────────────┘   └────────────────┴────────────────┘
+//!   63    62                  0     63            32 31             0
+//! ┌───────┬─────────────────────┐   ┌────────────────┬────────────────┐
+//! │ MUTED │        COUNT        │   │      PID       │      UID       │
+//! └───────┴─────────────────────┘   └────────────────┴────────────────┘
 //! ```
 //!
 //! - **COUNT**: how often the handler has run since a turn last took it.
+//! - **MUTED**: the source has been suspended since, and is owed a turn when it is resumed.
 //!
-//! | count | from | who goes on |
-//! |---|---|---|
-//! | 0 | `take` | the next `add` makes it 1 and rings |
-//! | 1 or more | `add` | the bell has been rung, or is being: the loop will look, and have a turn begin that takes it |
+//! | count | muted | from | who goes on |
+//! |---|---|---|---|
+//! | 0 | no | `take` | the next `add` makes it 1 and rings |
+//! | 1 or more | no | `add` | the bell has been rung, or is being: the loop will look, and have a turn begin that takes it |
+//! | any | yes | `mute` | the suspension owes a turn, which takes it |
 //!
 //! - **PID** and **UID** are those of the last sender, in one word so that they are one sender's. No process has the
 //!   number 0: it stands for nobody.
@@ -27,6 +29,8 @@ use crate::sync::Ordering;
 use crate::sync::planted;
 
 const PID_BITS: u32 = 32;
+const MUTED: u64 = 1 << 63;
+const COUNT: u64 = MUTED - 1;
 
 /// Who has sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,12 +94,17 @@ impl Tally {
 
     /// True if a turn would find something to take.
     pub(crate) fn is_pending(&self) -> bool {
-        self.count.load(Ordering::SeqCst) != 0
+        self.count.load(Ordering::SeqCst) & COUNT != 0
+    }
+
+    /// Nobody rings from here on until a turn takes what is there by then, for which the caller cares.
+    pub(crate) fn mute(&self) {
+        self.count.fetch_or(MUTED, Ordering::SeqCst);
     }
 
     /// Takes all arrivals: how many they are, and who sent the last of them, or one that comes after them.
     pub(crate) fn take(&self) -> (u64, Option<SignalSender>) {
-        let count = self.count.swap(0, Ordering::SeqCst);
+        let count = self.count.swap(0, Ordering::SeqCst) & COUNT;
         // Relaxed: the swap has acquired what the last addition carried.
         (count, SignalSender::of_word(self.last.load(Ordering::Relaxed)))
     }
@@ -132,6 +141,18 @@ mod tests {
             assert_eq!(tally.take(), (u64::from(count), Some(SignalSender { pid: count, uid: 9 })));
         }
         assert_eq!(tally.take().0, 0);
+    }
+
+    #[test]
+    fn a_muted_tally_counts_and_rings_again_once_it_was_taken() {
+        let tally = Tally::new();
+        tally.mute();
+        assert!(!tally.is_pending());
+        assert_eq!((tally.add(None), tally.add(None)), (Duty::Nothing, Duty::Nothing));
+        assert!(tally.is_pending());
+        assert_eq!((tally.take().0, tally.add(None)), (2, Duty::Ring));
+        tally.mute();
+        assert_eq!((tally.take().0, tally.take().0, tally.add(None)), (1, 0, Duty::Ring));
     }
 
     #[test]
