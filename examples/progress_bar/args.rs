@@ -17,7 +17,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all done; 1 some files failed (they are 
                           rest is done); 2 wrong usage; 3 --check found a digest that does not match; \
                           129, 130, 143 ended by SIGHUP, by q or Ctrl-C, by SIGTERM.";
 
-const KEYS: &str = "Keys, while the bar is shown on your terminal: p or space pauses and goes on; + and - change how many \
+const KEYS: &str = "Keys, if the bar is on your terminal and the digests do not go through a pipe: p or space pauses and goes on; + and - change how many \
                     files are hashed at the same time, up to --jobs; s says where the job is, on a line that stays; q \
                     ends it, as Ctrl-C does, and the second time at once. SIGUSR1 pauses and goes on as well, and \
                     Ctrl-\\ is s.";

@@ -53,7 +53,7 @@ struct Desk {
 }
 
 impl Control {
-    /// Obeys on `queue`, which nothing else keeps busy: so whatever the rest of the program waits for, it can be ended.
+    /// Obeys on `queue`, where nothing ever waits: so whatever the rest of the program waits for, it can be ended.
     pub(crate) fn new(
         queue: &Queue,
         flow: &Arc<Flow>,
@@ -109,9 +109,8 @@ impl Control {
         }
         // Nobody pauses what is over, or is about to be.
         if desk.cancelled.is_none() && !desk.over {
-            // A count of suspensions cannot overflow when there is one at a time.
-            desk.pause = Pause::begin(self.mode, hash, gate, meter).ok();
-            meter.pause();
+            // It only fails when there are too many suspensions, and here is one at a time.
+            desk.pause = Pause::begin(self.mode, hash, gate, meter).inspect(|_| meter.pause()).ok();
         }
     }
 
@@ -139,12 +138,14 @@ impl Control {
     }
 
     fn stop(&self) {
-        self.flow.meter.hide();
-        if let Some(terminal) = self.way_out.terminal() {
-            terminal.leave();
-        }
-        // The signal that cannot be caught: every thread sleeps until SIGCONT comes. It can be sent to one's own process.
-        let _ = kill_process(getpid(), Signal::STOP);
+        let way_out = Arc::clone(&self.way_out);
+        self.flow.meter.hide(move || {
+            if let Some(terminal) = way_out.terminal() {
+                terminal.leave();
+            }
+            // The one that cannot be caught. Every thread sleeps until SIGCONT comes; one's own process may be sent it.
+            let _ = kill_process(getpid(), Signal::STOP);
+        });
     }
 
     fn go_on(&self) {

@@ -76,6 +76,7 @@ use output::Output;
 use printer::Printer;
 use render::Style;
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use sums::Sums;
@@ -102,8 +103,10 @@ fn main() -> ExitCode {
 
 /// Builds the queues, sends everything through them, and waits for the end.
 fn run(args: Args) -> Result<u8, Box<dyn Error>> {
+    // Before there is anything to leave behind: sums that are typed may take long, and may be given up.
+    let sums = args.check.as_deref().map(read_sums).transpose()?;
     let output = Output::open(args.output.as_deref())?;
-    let listing = list(&args, &output)?;
+    let listing = sums.map_or_else(|| trees(&args, &output), Listing::Sums);
     let terminal = Terminal::open().map(Arc::new);
     let way_out = Arc::new(WayOut::new(terminal.clone(), output.temporary()));
     let runtime = threads::runtime(args.jobs, &way_out)?;
@@ -139,11 +142,12 @@ fn run(args: Args) -> Result<u8, Box<dyn Error>> {
     Ok(cancelled.unwrap_or(results.exit_code()))
 }
 
-/// What the arguments name.
-fn list(args: &Args, output: &Output) -> Result<Listing, Failure> {
-    if let Some(file) = &args.check {
-        return Sums::read(file).map(Listing::Sums).map_err(|error| Failure::new(file, error));
-    }
+fn read_sums(file: &Path) -> Result<Sums, Failure> {
+    Sums::read(file).map_err(|error| Failure::new(file, error))
+}
+
+/// The trees that the arguments name, without the program's own output.
+fn trees(args: &Args, output: &Output) -> Listing {
     let rules = Arc::new(Rules { exclude: args.exclude.clone(), follow: args.follow, own: output.own_files() });
-    Ok(Listing::Trees(args.paths.iter().map(|root| Tree::new(root.clone(), &rules)).collect()))
+    Listing::Trees(args.paths.iter().map(|root| Tree::new(root.clone(), &rules)).collect())
 }

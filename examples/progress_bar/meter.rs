@@ -118,15 +118,13 @@ impl Meter {
         });
     }
 
-    /// Leaves the screen to others until [`show`](Self::show). What comes meanwhile is added up.
-    ///
-    /// Returns when nothing more is drawn.
-    pub(crate) fn hide(&self) {
-        let Frames { ui, screen, .. } = &*self.frames;
-        ui.exec_sync(|| {
-            let mut screen = screen.lock();
+    /// Leaves the screen to others until [`show`](Self::show), and calls `left` once nothing is drawn any more. What comes
+    /// meanwhile is added up.
+    pub(crate) fn hide(&self, left: impl FnOnce() + Send + 'static) {
+        self.change(move |screen| {
             screen.hidden = true;
             screen.render.step_aside();
+            left();
         });
     }
 
@@ -202,6 +200,7 @@ mod tests {
     #[cfg(not(concourse_tsan))]
     use std::fs::File;
     use std::hint;
+    use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
     use std::time::Instant;
@@ -315,11 +314,12 @@ mod tests {
     #[test]
     fn a_hidden_screen_draws_nothing_and_has_lost_nothing_when_it_is_shown_again() {
         let (_runtime, meter, drawn) = meter(60);
-        meter.hide();
-        let frames = drawn.views.lock().len();
+        let (tell, hidden) = mpsc::channel();
+        meter.hide(move || tell.send(()).unwrap());
+        hidden.recv().unwrap();
         meter.bytes(5);
         meter.frames.ui.exec_sync(|| ());
-        assert_eq!(drawn.views.lock().len(), frames);
+        assert_eq!(drawn.views.lock().len(), 0);
         meter.show();
         drawn.wait_for(|views| views.last().is_some_and(|view| view.bytes == 5));
         meter.bytes(6);

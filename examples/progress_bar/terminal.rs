@@ -5,8 +5,10 @@
 //! when nobody reads keys.
 
 use parking_lot::Mutex;
+use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::fs::fstat;
 use rustix::fs::open;
 use rustix::process::getpgrp;
 use rustix::termios::LocalModes;
@@ -40,13 +42,18 @@ enum State {
 }
 
 impl Terminal {
-    /// Opens the terminal. There is none for a job that a machine has started, and no use for one that shows nobody the bar.
+    /// Opens the terminal. There is none for a job that a machine has started. It is left to others if it does not show the
+    /// bar, and if the digests go through a pipe, as its reader may want the keys: a pager does.
     ///
     /// It is opened anew, though standard streams lead there as well: reads from it must not block, and that would go for
     /// whoever else has the same stream.
     pub(crate) fn open() -> Option<Self> {
+        let is_pipe = fstat(io::stdout()).is_ok_and(|stdout| FileType::from_raw_mode(stdout.st_mode) == FileType::Fifo);
+        if is_pipe || !io::stderr().is_terminal() {
+            return None;
+        }
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = io::stderr().is_terminal().then(|| open("/dev/tty", flags, Mode::empty()))?.ok()?.into();
+        let file = open("/dev/tty", flags, Mode::empty()).ok()?.into();
         Some(Self { file, state: Mutex::new(State::Untouched) })
     }
 

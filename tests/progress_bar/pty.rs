@@ -96,6 +96,12 @@ impl Pty {
         resize(&self.master, columns);
     }
 
+    /// Takes the terminal away from those who are on it.
+    pub(crate) fn hang_up(&mut self) {
+        // What stands in its place is no terminal at all.
+        self.master = File::open("/dev/null").unwrap();
+    }
+
     /// The program in the foreground, once the shell has started it.
     pub(crate) fn program(&mut self) -> Pid {
         let shell = Pid::from_child(&self.shell);

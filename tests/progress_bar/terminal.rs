@@ -1,5 +1,6 @@
 //! On a terminal: keys, the signals that a terminal sends, and how the terminal is left.
 
+use crate::program::wait_for;
 use crate::pty::Pty;
 use crate::scratch::Scratch;
 use crate::scratch::bytes;
@@ -150,18 +151,47 @@ fn the_second_time_cancels_at_once_though_nobody_takes_the_output() {
     // The digests go to a pipe that is never read, and are more than fit in.
     let script = r#"mkfifo pipe; exec 3<>pipe; "$@" >pipe; echo "ended with $?"; read line"#;
     let mut pty = Pty::run_script(script, &scratch.program("--exclude pipe ."));
-    wait_for_bar(&mut pty);
+    pty.wait_for_text("files · ");
     pty.wait_for("standstill", |pty| {
         let contents = pty.contents();
         thread::sleep(Duration::from_millis(300));
         (contents == pty.contents()).then_some(())
     });
-    pty.press("q");
+    pty.press("\u{3}");
     thread::sleep(Duration::from_millis(200));
     assert!(!pty.contents().contains("ended with"), "{}", pty.contents());
-    pty.press("q");
+    pty.press("\u{3}");
     assert_eq!(pty.wait_for_end(), 130);
     assert!(pty.is_as_found());
+}
+
+#[test]
+fn whoever_reads_the_digests_from_a_pipe_has_the_keys() {
+    let scratch = Scratch::new();
+    scratch.endless_file();
+    let script = r#""$@" | { read keys </dev/tty; echo "the reader has $keys" >&2; }; echo "over"; read line"#;
+    let mut pty = Pty::run_script(script, &scratch.program("--throttle 8 ."));
+    pty.wait_for_text("files · ");
+    assert!(pty.is_as_found());
+    pty.press("pq\n");
+    pty.wait_for_text("the reader has pq");
+    assert!(!pty.contents().contains("paused"), "{}", pty.contents());
+    pty.press("\u{3}");
+    pty.wait_for_text("over");
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_the_program_and_leaves_no_output() {
+    let scratch = Scratch::new();
+    scratch.endless_file();
+    let mut pty = Pty::run(&scratch.program("--throttle 8 -o sums ."));
+    wait_for_bar(&mut pty);
+    let process = pty.program().as_raw_nonzero();
+    pty.hang_up();
+    // Whoever waits for it by now may leave it a zombie, and that has no files.
+    let runs = || fs::read_dir(format!("/proc/{process}/fd")).is_ok_and(|files| files.count() > 0);
+    wait_for("end", || (!runs()).then_some(()));
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
 }
 
 #[test]
