@@ -40,7 +40,9 @@ impl Keys {
                     Err(_) => source.cancel(),
                 }
             })
-            .activate()?;
+            .activate()
+            // Nobody enters a terminal whose keys nobody hears.
+            .inspect_err(|_| terminal.give_back())?;
         terminal.enter();
         Ok(Self { terminal: Arc::clone(terminal), _source: source })
     }

@@ -129,8 +129,9 @@ fn run(args: Args) -> Result<u8, Box<dyn Error>> {
     });
     let control = Arc::new(Control::new(&runtime.serial("control"), &flow, &way_out, args.pause_mode, args.jobs));
     // If the system has no descriptors left for them, the job is done all the same, only it cannot be steered.
-    let _signals = signals::listen(&control).ok();
-    let _keys = terminal.and_then(|terminal| Keys::listen(&control, &terminal).ok());
+    let signals = signals::listen(&control).ok();
+    // A terminal that is not as it was must be put in order on Ctrl-C.
+    let _keys = terminal.filter(|_| signals.is_some()).and_then(|terminal| Keys::listen(&control, &terminal).ok());
 
     flow.walk();
     flow.everything.wait();

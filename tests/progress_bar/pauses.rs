@@ -4,6 +4,7 @@ use crate::live::Live;
 use crate::profile;
 use crate::program::OTHER_THREADS;
 use crate::program::number;
+use crate::program::program;
 use crate::program::wait_for;
 use crate::scratch::Scratch;
 use crate::scratch::bytes;
@@ -48,8 +49,9 @@ fn a_pause_with_a_gate_stops_in_the_middle_of_a_file_and_goes_on_there() {
     let cpu = live.cpu_ticks();
     thread::sleep(Duration::from_secs(1));
     assert_eq!(live.bytes_read(), paused_at);
-    // A tick is a hundredth of a second; one is for the looking.
-    assert!(live.cpu_ticks() - cpu <= 1);
+    // A tick is a hundredth of a second. ThreadSanitizer has a thread of its own that wakes up now and then.
+    let ticks = live.cpu_ticks() - cpu;
+    assert!(ticks <= if cfg!(concourse_tsan) { 10 } else { 1 }, "{ticks}");
     assert_eq!((live.lines(), live.open_files(&scratch.0)), (Vec::<String>::new(), 1));
     let asked_at = Instant::now();
     live.signal(Signal::USR1);
@@ -135,9 +137,9 @@ fn no_more_threads_are_there_in_a_pause_than_before() {
 fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let scratch = Scratch::new();
     scratch.file("a", &bytes(1, 500_000));
-    let program = scratch.program("--progress json --throttle 1 .");
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' HUP INT; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+    shell.args(["-c", "trap '' HUP INT; exec \"$@\"", "sh"]).arg(program());
+    shell.args(["--progress", "json", "--throttle", "1", "."]);
     let mut live = Live::start(shell.current_dir(&scratch.0).stdout(Stdio::null()));
     live.wait_for_bytes();
     live.signal(Signal::HUP);

@@ -53,6 +53,8 @@ pub(crate) struct Pty {
     /// How the terminal was when nobody had touched it.
     found: Termios,
     shell: Child,
+    /// Who was in the foreground when the terminal was taken away.
+    hung_up: Option<Pid>,
 }
 
 impl Pty {
@@ -72,9 +74,10 @@ impl Pty {
         };
         resize(&master, COLUMNS);
         let found = tcgetattr(&master).unwrap();
-        // The session's leader, whose standard input becomes its terminal.
-        let mut shell = Command::new("setsid");
-        shell.args(["--ctty", "sh", "-mc", script, "sh"]).arg(command.get_program()).args(command.get_args());
+        // The session's leader, whose standard input becomes its terminal. Signals are as they are when a person logs in.
+        let mut shell = Command::new("env");
+        shell.args(["--default-signal", "setsid", "--ctty", "sh", "-mc", script, "sh"]);
+        shell.arg(command.get_program()).args(command.get_args());
         if let Some(directory) = command.get_current_dir() {
             shell.current_dir(directory);
         }
@@ -83,7 +86,7 @@ impl Pty {
         let shell = shell.stdin(peer()).stdout(peer()).stderr(peer()).spawn().unwrap();
         fcntl_setfl(&master, fcntl_getfl(&master).unwrap() | OFlags::NONBLOCK).unwrap();
         let screen = InMemoryTerm::new(ROWS, COLUMNS);
-        Self { master: master.into(), screen, received: Vec::new(), shown: 0, found, shell }
+        Self { master: master.into(), screen, received: Vec::new(), shown: 0, found, shell, hung_up: None }
     }
 
     /// Presses keys.
@@ -96,8 +99,9 @@ impl Pty {
         resize(&self.master, columns);
     }
 
-    /// Takes the terminal away from those who are on it.
+    /// Takes the terminal away from those who are on it. The screen stays as it is.
     pub(crate) fn hang_up(&mut self) {
+        self.hung_up = Some(self.program());
         // What stands in its place is no terminal at all.
         self.master = File::open("/dev/null").unwrap();
     }
@@ -196,7 +200,8 @@ impl Drop for Pty {
     /// Ends what is still there, also after a failure.
     fn drop(&mut self) {
         let shell = Pid::from_child(&self.shell);
-        if let Some(group) = tcgetpgrp(&self.master).ok().filter(|&group| group != shell) {
+        let foreground = tcgetpgrp(&self.master).ok().or(self.hung_up);
+        if let Some(group) = foreground.filter(|&group| group != shell) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.shell.kill();

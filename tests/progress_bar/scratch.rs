@@ -52,9 +52,11 @@ impl Scratch {
         File::create(self.0.join("endless")).unwrap().set_len(4 << 30).unwrap();
     }
 
+    /// The program as a person starts it: whoever runs the tests may ignore signals that are sent to it here.
     pub(crate) fn program(&self, arguments: &str) -> Command {
-        let mut command = Command::new(program());
-        command.current_dir(&self.0).args(arguments.split_whitespace()).stdin(Stdio::null());
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(program()).args(arguments.split_whitespace());
+        command.current_dir(&self.0).stdin(Stdio::null());
         command
     }
 
