@@ -9,10 +9,10 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// Waits until the bar is there and keys arrive one by one.
+/// Waits until the bar is there, in the place of the spinner that counts, and keys arrive one by one.
 #[track_caller]
 fn wait_for_bar(pty: &mut Pty) {
-    pty.wait_for_text("files · ");
+    pty.wait_for("bar", |pty| pty.contents().lines().last()?.contains(" of ").then_some(()));
     pty.wait_for("keys", |pty| (!pty.is_as_found()).then_some(()));
 }
 
