@@ -3,6 +3,7 @@
 use crate::demos;
 use crate::demos::Demo;
 use crate::digest::Algorithm;
+use crate::pause::PauseMode;
 use crate::render::Style;
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
@@ -13,7 +14,13 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 const EXIT_CODES: &str = "Exit codes: 0 all done; 1 some files failed (they are listed on the standard error, the \
-                          rest is done); 2 wrong usage; 3 --check found a digest that does not match.";
+                          rest is done); 2 wrong usage; 3 --check found a digest that does not match; \
+                          129, 130, 143 ended by SIGHUP, by q or Ctrl-C, by SIGTERM.";
+
+const KEYS: &str = "Keys, if the bar is on your terminal and the digests do not go through a pipe: p or space pauses and goes on; + and - change how many \
+                    files are hashed at the same time, up to --jobs; s says where the job is, on a line that stays; q \
+                    ends it, as Ctrl-C does, and the second time at once. SIGUSR1 pauses and goes on as well, and \
+                    Ctrl-\\ is s.";
 
 /// Hashes files and directory trees, and shows how far it is.
 ///
@@ -22,7 +29,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all done; 1 some files failed (they are 
 #[derive(Debug, Parser)]
 #[command(
     name = "progress_bar",
-    after_help = format!("{}\n\n{EXIT_CODES}", demos::list())
+    after_help = format!("{KEYS}\n\n{EXIT_CODES}\n\n{}", demos::list())
 )]
 pub(crate) struct Args {
     /// Files and directories to hash
@@ -68,6 +75,10 @@ pub(crate) struct Args {
     /// Read at most so many MiB a second
     #[arg(long, value_name = "MiB/s", value_parser = mebibytes)]
     pub(crate) throttle: Option<f64>,
+
+    /// What stands still in a pause
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub(crate) pause_mode: PauseMode,
 
     /// Most files between the walk and the output; bounds the memory
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = between(1, 1 << 30))]
@@ -131,6 +142,7 @@ mod tests {
         assert_eq!(args.paths, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!((args.fps, args.queue_depth, args.plain_every), (10, 1024, Duration::from_secs(5)));
         assert_eq!((args.algo, args.progress), (Algorithm::Blake3, Style::Auto));
+        assert_eq!(args.pause_mode, PauseMode::Gate);
         assert!(args.jobs >= 1 && args.output.is_none() && args.throttle.is_none() && !args.follow);
     }
 
@@ -142,6 +154,7 @@ mod tests {
         assert_eq!((args.plain_every, args.throttle), (Duration::from_millis(250), Some(524_288.0)));
         assert_eq!(args.exclude.len(), 2);
         assert_eq!(parse("--check sums").unwrap().check, Some("sums".into()));
+        assert_eq!(parse("--pause-mode=source x").unwrap().pause_mode, PauseMode::Source);
         assert!(parse("--demo 7").unwrap().demo.is_some());
     }
 
@@ -160,6 +173,7 @@ mod tests {
             "--throttle -1 x",
             "--throttle nan x",
             "--algo md5 x",
+            "--pause-mode never x",
             "--exclude [ x",
             "--demo 0",
             "--demo 8",

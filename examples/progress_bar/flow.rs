@@ -1,5 +1,7 @@
 //! The way of a file from the walk to the output.
 
+use crate::gate::Gate;
+use crate::listing::Census;
 use crate::listing::Entry;
 use crate::listing::Found;
 use crate::listing::Listing;
@@ -20,12 +22,12 @@ use std::sync::Arc;
 pub(crate) struct Flow {
     /// Where files are hashed; its width says how many at the same time.
     pub(crate) hash: Queue,
-    /// Where a large tree is counted, if anybody wants to know.
-    pub(crate) count: Option<Queue>,
-    pub(crate) queue_depth: usize,
+    /// Whether anybody wants to know how much there is before it has been found.
+    pub(crate) counts_ahead: bool,
     /// Files between the walk and the output.
     pub(crate) places: Semaphore,
     pub(crate) everything: Group,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) listing: Listing,
     pub(crate) worker: Worker,
     pub(crate) printer: Printer<Place>,
@@ -43,11 +45,13 @@ impl Flow {
     pub(crate) fn walk(self: &Arc<Self>) {
         let _walking = self.everything.enter();
         let mut total = Total::default();
+        let mut census = self.counts_ahead.then(|| self.listing.census());
         for (number, found) in (0..).zip(self.listing.entries()) {
-            if number == self.queue_depth as u64 {
-                self.count();
+            // The walk reads no file, but in a pause it has nothing to run ahead for.
+            if !self.gate.pass() {
+                return;
             }
-            let place = Place { _permit: self.places.acquire(), _membership: self.everything.enter() };
+            let place = Place { _permit: self.place(&mut census), _membership: self.everything.enter() };
             if self.printer.is_broken() {
                 return;
             }
@@ -70,27 +74,23 @@ impl Flow {
         self.meter.total(total);
     }
 
-    /// Goes through a listing that is longer than the walk may run ahead, only to say how much there is.
-    fn count(self: &Arc<Self>) {
-        let Some(queue) = &self.count else { return };
-        let flow = Arc::clone(self);
-        queue.exec_async(move || {
-            let mut total = Total::default();
-            for found in flow.listing.entries() {
-                if flow.everything.is_empty() {
-                    return; // Nobody wants to know any more.
-                }
-                if let Found::File(entry) = found {
-                    total.add(&entry);
-                }
+    /// Waits for a place. As long as there is none, the walk runs ahead of itself, only to say how much there is.
+    fn place(&self, census: &mut Option<Census<'_>>) -> Permit {
+        while let Some(ahead) = census {
+            if let Some(permit) = self.places.try_acquire() {
+                return permit;
             }
-            flow.meter.estimate(total);
-        });
+            if !ahead.step() {
+                self.meter.estimate(ahead.total());
+                *census = None;
+            }
+        }
+        self.places.acquire()
     }
 
     /// Hashes a file, unless there is no point in it any more.
     fn hash(&self, number: u64, entry: Entry, place: Place) {
-        let finished = match self.printer.is_broken() {
+        let finished = match self.printer.is_broken() || self.gate.is_cancelled() {
             false => self.worker.hash(entry),
             true => Outcome::Skipped.into(),
         };

@@ -2,6 +2,7 @@
 
 use crate::digest::Algorithm;
 use crate::digest::Digest;
+use crate::gate::Gate;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -13,24 +14,27 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 /// A file that was expected to be tiny is read at least this much at a time, as it may have grown.
 const SMALLEST_CHUNK: usize = 16 * 1024;
 
-/// Reads `path` to its end in chunks of at most `chunk` bytes and tells `progress` the length of each.
+/// Reads `path` to its end in chunks of at most `chunk` bytes, while the gate is open, and tells `progress` the length of
+/// each.
 ///
 /// `size` is only a guess: the file is read to its end, wherever that is by now.
 ///
 /// # Errors
 ///
-/// That of the first read that fails. What was read before has been told to `progress`.
+/// That of the first read that fails, or of the gate if the job is cancelled. What was read before has been told to
+/// `progress`.
 pub(crate) fn hash_file(
     path: &Path,
     size: u64,
     chunk: usize,
     algorithm: Algorithm,
+    gate: &Gate,
     progress: impl FnMut(u64),
 ) -> io::Result<Digest> {
     // One byte more than expected, so that one read shows that a file ends where it should.
     let expected = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
     let buffer = vec![0; expected.max(SMALLEST_CHUNK).min(chunk)];
-    hash_all(File::open(path)?, buffer, algorithm, progress)
+    hash_all(gate.guard(File::open(path)?), buffer, algorithm, progress)
 }
 
 fn hash_all(
@@ -82,7 +86,7 @@ mod tests {
         let expected = expected.finish();
         for size in [0, 99_999, 100_000, u64::MAX] {
             let mut told = Vec::new();
-            let digest = hash_file(&path, size, 32 * 1024, Algorithm::Blake3, |n| told.push(n)).unwrap();
+            let digest = hash_file(&path, size, 32 * 1024, Algorithm::Blake3, &Gate::new(), |n| told.push(n)).unwrap();
             assert_eq!(digest, expected);
             assert_eq!(told.iter().sum::<u64>(), 100_000);
             assert!(told.iter().all(|&n| n > 0 && n <= 32 * 1024));

@@ -63,6 +63,11 @@ impl Listing {
             Self::Sums(sums) => Box::new(sums.entries()),
         }
     }
+
+    /// A way through the listing that only counts.
+    pub(crate) fn census(&self) -> Census<'_> {
+        Census { entries: self.entries(), total: Total::default() }
+    }
 }
 
 /// How much a listing holds.
@@ -76,5 +81,27 @@ impl Total {
     pub(crate) fn add(&mut self, entry: &Entry) {
         self.files += 1;
         self.bytes += entry.size;
+    }
+}
+
+/// Counts a listing, one step at a time.
+pub(crate) struct Census<'a> {
+    entries: Box<dyn Iterator<Item = Found> + 'a>,
+    total: Total,
+}
+
+impl Census<'_> {
+    /// Looks at one more entry; false if there is none.
+    pub(crate) fn step(&mut self) -> bool {
+        let found = self.entries.next();
+        if let Some(Found::File(entry)) = &found {
+            self.total.add(entry);
+        }
+        found.is_some()
+    }
+
+    /// What has been counted so far.
+    pub(crate) fn total(&self) -> Total {
+        self.total
     }
 }

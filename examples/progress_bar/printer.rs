@@ -95,15 +95,15 @@ impl<Place: Send + 'static> Printer<Place> {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Completes the output, after the last place was given up.
+    /// Completes the output, after the last place was given up; or drops it if it is not `wanted`, after a cancellation.
     ///
     /// # Errors
     ///
     /// The first error of the output, which then has not been completed.
-    pub(crate) fn finish(&self) -> (Results, Result<(), Failure>) {
+    pub(crate) fn finish(&self, wanted: bool) -> (Results, Result<(), Failure>) {
         self.queue.exec_sync(|| {
             let mut page = self.page.lock();
-            let output = page.output.take();
+            let output = page.output.take().filter(|_| wanted);
             let committed = match page.error.take() {
                 Some(error) => Err(error),
                 None => output.map_or(Ok(()), Output::commit),
@@ -184,14 +184,14 @@ mod tests {
             printer.put(number, Finished { outcome, bytes: 5, merges: 1 }, places.enter());
         }
         places.wait();
-        let (results, written) = printer.finish();
+        let (results, written) = printer.finish(true);
         assert_eq!(written, Ok(()));
         assert_eq!(results, Results { files: 80, bytes: 500, merges: 100, failed: 10, mismatched: 0 });
         let text = std::fs::read_to_string(target).unwrap();
         let names: Vec<_> = text.lines().map(|line| line.split_once("  ").unwrap().1).collect();
         assert_eq!(names.len(), 80);
         assert!(names.is_sorted());
-        meter.finish(results);
+        meter.finish(results, false);
         let failures: Vec<_> = shown.failures.lock().iter().map(|failure| failure.what.clone()).collect();
         assert_eq!(failures, ["09", "19", "29", "39", "49", "59", "69", "79", "89", "99"]);
     }

@@ -1,6 +1,7 @@
 //! How far the job is: a plain state that only adds up, and what can be said of it at one moment.
 
 use crate::listing::Total;
+use crate::report::Pauses;
 use std::time::Duration;
 
 /// What has happened so far, one bit a kind.
@@ -25,6 +26,11 @@ pub(crate) struct Progress {
     estimate: Option<Total>,
     /// What files turned out to hold more, or less, than the listing said.
     correction: i64,
+    /// How many files are hashed at the same time, if fewer than was asked for.
+    pub(crate) jobs: Option<usize>,
+    paused_at: Option<Duration>,
+    /// The pauses that are over.
+    pauses: Pauses,
     rate: Rate,
 }
 
@@ -46,9 +52,31 @@ impl Progress {
         self.correction = self.correction.wrapping_add(actual.wrapping_sub(expected) as i64);
     }
 
+    /// Notes that the job stands still from now on, `elapsed` after the start.
+    pub(crate) fn pause(&mut self, elapsed: Duration) {
+        self.paused_at = Some(elapsed);
+    }
+
+    /// Notes that the job goes on.
+    pub(crate) fn resume(&mut self, elapsed: Duration) {
+        if let Some(at) = self.paused_at.take() {
+            self.pauses.times += 1;
+            self.pauses.time += elapsed.saturating_sub(at);
+            self.rate.pass_over(self.bytes, elapsed);
+        }
+    }
+
+    /// The pauses so far.
+    pub(crate) fn pauses(&self) -> Pauses {
+        self.pauses
+    }
+
     /// What is known at this moment, `elapsed` after the start.
     pub(crate) fn view(&mut self, elapsed: Duration) -> View {
-        self.rate.note(self.bytes, elapsed);
+        // A standstill that is wanted is no speed; but some work may go on in a pause.
+        if self.paused_at.is_none() || self.bytes > self.rate.bytes {
+            self.rate.note(self.bytes, elapsed);
+        }
         let total = self.total.or(self.estimate).map(|total| Total {
             // A count can be out of date for a moment; a bar never shows more than there is.
             files: total.files.max(self.files),
@@ -61,6 +89,8 @@ impl Progress {
             flags: self.flags,
             total,
             rate: self.rate.bytes_per_second(),
+            jobs: self.jobs,
+            paused: self.paused_at.is_some(),
         }
     }
 }
@@ -75,6 +105,9 @@ pub(crate) struct View {
     pub(crate) total: Option<Total>,
     /// Bytes a second, as of late.
     pub(crate) rate: f64,
+    /// How many files are hashed at the same time, if fewer than was asked for.
+    pub(crate) jobs: Option<usize>,
+    pub(crate) paused: bool,
 }
 
 impl View {
@@ -126,6 +159,13 @@ impl Rate {
         self.speed = self.speed * kept + speed * (1.0 - kept);
         self.weight = self.weight * kept + (1.0 - kept);
         (self.bytes, self.at) = (bytes, at);
+    }
+
+    /// Leaves out the time until `at`, unless bytes have come in it.
+    fn pass_over(&mut self, bytes: u64, at: Duration) {
+        if bytes == self.bytes {
+            self.at = at;
+        }
     }
 
     fn bytes_per_second(&self) -> f64 {
@@ -222,6 +262,26 @@ pub(crate) mod tests {
         }
         let rate = progress.view(seconds(5.0)).rate;
         assert!((1630.0..1850.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn pauses_are_added_up_and_do_not_slow_the_speed() {
+        let mut progress = Progress { bytes: 1000, ..Progress::default() };
+        assert_eq!(progress.view(seconds(1.0)).rate, 1000.0);
+        progress.pause(seconds(1.5));
+        // Twice is once: the pause has begun already.
+        assert!(progress.view(seconds(2.0)).paused);
+        progress.resume(seconds(11.0));
+        progress.resume(seconds(12.0));
+        progress.bytes += 1000;
+        let view = progress.view(seconds(12.0));
+        assert!(!view.paused && (999.0..1001.0).contains(&view.rate), "{view:?}");
+        progress.pause(seconds(13.0));
+        // The work goes on beside this pause, and has its speed.
+        progress.bytes += 3000;
+        progress.resume(seconds(15.0));
+        assert!((900.0..1010.0).contains(&progress.view(seconds(15.0)).rate), "{:?}", progress.rate);
+        assert_eq!(progress.pauses(), Pauses { times: 2, time: seconds(11.5) });
     }
 
     #[test]

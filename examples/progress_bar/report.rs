@@ -47,12 +47,22 @@ impl Deliveries {
     }
 }
 
+/// How often the job stood still because somebody wanted it to, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pauses {
+    pub(crate) times: u64,
+    pub(crate) time: Duration,
+}
+
 /// Everything there is to say in the end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Summary {
     pub(crate) elapsed: Duration,
     pub(crate) results: Results,
     pub(crate) deliveries: Deliveries,
+    pub(crate) pauses: Pauses,
+    /// Somebody has ended the job before it was done.
+    pub(crate) cancelled: bool,
 }
 
 impl Summary {
@@ -72,7 +82,7 @@ fn per_second(n: u64, elapsed: Duration) -> f64 {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { elapsed, results, deliveries } = self;
+        let Self { elapsed, results, deliveries, pauses, cancelled } = self;
         write!(f, "{} files  {}  ", text::count(results.files), text::bytes(results.bytes))?;
         write!(f, "{}  {}", text::duration(*elapsed), text::rate(self.bytes_per_second()))?;
         if results.failed > 0 {
@@ -81,12 +91,19 @@ impl fmt::Display for Summary {
         if results.mismatched > 0 {
             write!(f, "  {} did NOT match", text::count(results.mismatched))?;
         }
+        if *cancelled {
+            write!(f, "  cancelled")?;
+        }
         write!(f, " | merges {}", text::count(results.merges))?;
         write!(f, " · handler calls {}", text::count(deliveries.calls))?;
         write!(f, " · redraws {} ", text::count(deliveries.redraws))?;
         write!(f, "({:.1}/s)", per_second(deliveries.redraws, *elapsed))?;
         write!(f, " · coalescing {:.0}:1", self.coalescing())?;
-        write!(f, " · largest merge {}", text::bytes(deliveries.largest))
+        write!(f, " · largest merge {}", text::bytes(deliveries.largest))?;
+        if pauses.times > 0 {
+            write!(f, " · paused {}× {}", text::count(pauses.times), text::duration(pauses.time))?;
+        }
+        Ok(())
     }
 }
 
@@ -100,6 +117,8 @@ pub(crate) mod tests {
             elapsed: Duration::from_millis(8100),
             results: Results { files: 4213, bytes: 12 * gib, merges: 51_902, failed: 0, mismatched: 0 },
             deliveries: Deliveries { calls: 81, sum: 12 * gib, largest: 212 << 20, redraws: 81 },
+            pauses: Pauses::default(),
+            cancelled: false,
         }
     }
 
@@ -119,9 +138,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_summary_names_pauses_and_a_cancellation() {
+        let pauses = Pauses { times: 3, time: Duration::from_millis(4200) };
+        let text = Summary { pauses, cancelled: true, ..example() }.to_string();
+        assert!(text.contains("1.5 GiB/s  cancelled | merges"), "{text}");
+        assert!(text.ends_with("largest merge 212.0 MiB · paused 3× 4.2 s"), "{text}");
+    }
+
+    #[test]
     fn a_run_without_a_byte_has_a_summary_too() {
-        let nothing =
-            Summary { elapsed: Duration::ZERO, results: Results::default(), deliveries: Deliveries::default() };
+        let (results, deliveries) = (Results::default(), Deliveries::default());
+        let nothing = Summary { elapsed: Duration::ZERO, results, deliveries, ..example() };
         assert!(nothing.to_string().starts_with("0 files  0 B  0.0 s  0 B/s | merges 0"));
     }
 

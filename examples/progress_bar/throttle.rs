@@ -1,7 +1,7 @@
 //! A limit on bytes a second, shared by all workers.
 
+use crate::gate::Gate;
 use parking_lot::Mutex;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,10 +16,10 @@ impl Throttle {
         Self { bytes_per_second, free_at: Mutex::new(Instant::now()) }
     }
 
-    /// Waits as long as `bytes` take at this speed, behind everything that others have booked.
-    pub(crate) fn pay(&self, bytes: u64) {
-        // This stands for a slow disk: a wait the runtime knows nothing of.
-        thread::sleep(self.book(bytes, Instant::now()));
+    /// Waits as long as `bytes` take at this speed, behind everything that others have booked, unless the job is
+    /// cancelled meanwhile.
+    pub(crate) fn pay(&self, bytes: u64, gate: &Gate) {
+        gate.rest(self.book(bytes, Instant::now()));
     }
 
     /// A chunk that takes about a tenth of a second, so that even a slow bar moves.

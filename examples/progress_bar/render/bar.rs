@@ -19,6 +19,8 @@ const HZ: u8 = 255;
 
 pub(super) struct Bar {
     bar: ProgressBar,
+    /// Where the bar is drawn, as if nothing had been drawn there.
+    fresh: Box<dyn Fn() -> ProgressDrawTarget + Send>,
     /// Where lines go that stand above or below the bar.
     lines: Box<dyn io::Write + Send>,
     captions: Arc<Mutex<Captions>>,
@@ -36,12 +38,17 @@ struct Captions {
 
 impl Bar {
     pub(super) fn on_stderr(colour: bool) -> Self {
-        Self::on(ProgressDrawTarget::stderr_with_hz(HZ), Box::new(io::stderr()), colour)
+        Self::on(|| ProgressDrawTarget::stderr_with_hz(HZ), Box::new(io::stderr()), colour)
     }
 
-    fn on(target: ProgressDrawTarget, lines: Box<dyn io::Write + Send>, colour: bool) -> Self {
+    fn on(
+        target: impl Fn() -> ProgressDrawTarget + Send + 'static,
+        lines: Box<dyn io::Write + Send>,
+        colour: bool,
+    ) -> Self {
         let bar = Self {
-            bar: ProgressBar::with_draw_target(None, target),
+            bar: ProgressBar::with_draw_target(None, target()),
+            fresh: Box::new(target),
             lines,
             captions: Arc::default(),
             colour,
@@ -98,6 +105,16 @@ impl Render for Bar {
         self.bar.suspend(|| super::complain(&mut self.lines, failure));
     }
 
+    fn status(&mut self, view: &View) {
+        self.bar.suspend(|| super::write_line(&mut self.lines, caption::line(view)));
+    }
+
+    fn step_aside(&mut self) {
+        // The last frame stays above whatever others write. The new target knows nothing of it, and does not look for it.
+        super::write_line(&mut self.lines, "");
+        self.bar.set_draw_target((self.fresh)());
+    }
+
     fn finish(&mut self, view: &View, summary: &Summary) {
         self.draw(view);
         // Draws without asking any limiter, and leaves the bar where it is.
@@ -117,12 +134,30 @@ mod tests {
     use crate::listing::Total;
     use crate::progress;
     use indicatif::InMemoryTerm;
+    use indicatif::TermLike as _;
     use std::time::Duration;
+
+    /// Writes below the bar on the same terminal.
+    struct Lines(InMemoryTerm);
+
+    impl io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let text = std::str::from_utf8(text).map_err(io::Error::other)?;
+            // A terminal makes both of a newline.
+            self.0.write_str(&text.replace('\n', "\r\n"))?;
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     fn bar(colour: bool) -> (Bar, InMemoryTerm) {
         let term = InMemoryTerm::new(10, 80);
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), HZ);
-        (Bar::on(target, Box::new(io::sink()), colour), term)
+        let shown = term.clone();
+        let target = move || ProgressDrawTarget::term_like_with_hz(Box::new(shown.clone()), HZ);
+        (Bar::on(target, Box::new(Lines(term.clone())), colour), term)
     }
 
     fn view(bytes: u64, total: Option<u64>) -> View {
@@ -170,5 +205,36 @@ mod tests {
         let during = bar.curtain().lift(|| term.contents());
         assert_eq!(during, "");
         assert!(term.contents().starts_with(" 50.0 %"));
+    }
+
+    #[test]
+    fn a_status_line_stays_above_the_bar() {
+        let (mut bar, term) = bar(false);
+        bar.draw(&view(500, Some(1000)));
+        bar.status(&view(500, Some(1000)));
+        bar.draw(&view(750, Some(1000)));
+        let contents = term.contents();
+        let lines: Vec<_> = contents.lines().collect();
+        assert_eq!(lines.len(), 3, "{contents}");
+        assert!(lines[0].starts_with("50.0 %  500 B of 1000 B · 1 of 2 files"), "{contents}");
+        assert!(lines[1].starts_with(" 75.0 % ━"), "{contents}");
+    }
+
+    #[test]
+    fn a_bar_that_has_stepped_aside_goes_on_below_what_others_write() {
+        let (mut bar, term) = bar(false);
+        bar.draw(&view(500, Some(1000)));
+        bar.step_aside();
+        term.write_line("the shell").unwrap();
+        for bytes in [600, 700] {
+            bar.draw(&view(bytes, Some(1000)));
+        }
+        let contents = term.contents();
+        let lines: Vec<_> = contents.lines().collect();
+        assert!(
+            lines[0].starts_with(" 50.0 %") && lines[2] == "the shell" && lines[3].starts_with(" 70.0 %"),
+            "{contents}"
+        );
+        assert_eq!(lines.len(), 5, "{contents}");
     }
 }

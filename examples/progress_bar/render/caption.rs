@@ -25,11 +25,24 @@ pub(crate) fn amounts(view: &View) -> String {
     }
 }
 
-/// `1.2 s left · failures`; empty when there is nothing to add.
+/// `1.2 s left · 2 jobs · failures`; empty when there is nothing to add.
 pub(crate) fn outlook(view: &View) -> String {
-    let left = view.eta().map(|eta| format!("{} left", text::duration(eta)));
+    let left = match view.paused {
+        true => Some("paused".to_owned()),
+        false => view.eta().map(|eta| format!("{} left", text::duration(eta))),
+    };
+    let jobs = view.jobs.map(|jobs| format!("{jobs} {}", if jobs == 1 { "job" } else { "jobs" }));
     let failures = view.has(flag::FAILED).then(|| "failures".to_owned());
     let changes = view.has(flag::CHANGED).then(|| "files are changing".to_owned());
-    let remarks: Vec<String> = [left, failures, changes].into_iter().flatten().collect();
+    let remarks: Vec<String> = [left, jobs, failures, changes].into_iter().flatten().collect();
     remarks.join(" · ")
+}
+
+/// Everything in one line.
+pub(crate) fn line(view: &View) -> String {
+    let (percent, amounts, outlook) = (percent(view), amounts(view), outlook(view));
+    match outlook.is_empty() {
+        true => format!("{percent}  {amounts}"),
+        false => format!("{percent}  {amounts} · {outlook}"),
+    }
 }

@@ -32,7 +32,8 @@ impl<W: io::Write + Send> Render for Json<W> {
             .decimal("percent", view.permille().map(|permille| f64::from(permille) / 10.0))
             .number("bytes_per_second", Some(view.rate as u64))
             .seconds("eta", view.eta())
-            .number("flags", Some(view.flags));
+            .number("flags", Some(view.flags))
+            .truth("paused", view.paused);
         super::write_line(&mut self.out, object.end());
     }
 
@@ -41,9 +42,13 @@ impl<W: io::Write + Send> Render for Json<W> {
         super::write_line(&mut self.out, object.end());
     }
 
+    fn status(&mut self, view: &View) {
+        self.draw(view);
+    }
+
     fn finish(&mut self, view: &View, summary: &Summary) {
         self.draw(view);
-        let Summary { elapsed, results, deliveries } = summary;
+        let Summary { elapsed, results, deliveries, pauses, cancelled } = summary;
         let object = Object::new("summary")
             .seconds("elapsed", Some(*elapsed))
             .number("files", Some(results.files))
@@ -58,7 +63,10 @@ impl<W: io::Write + Send> Render for Json<W> {
             .number("redraws", Some(deliveries.redraws))
             .decimal("coalescing", Some(summary.coalescing()))
             .number("largest_merge", Some(deliveries.largest))
-            .number("bytes_per_second", Some(summary.bytes_per_second() as u64));
+            .number("bytes_per_second", Some(summary.bytes_per_second() as u64))
+            .number("pauses", Some(pauses.times))
+            .seconds("paused", Some(pauses.time))
+            .truth("cancelled", *cancelled);
         super::write_line(&mut self.out, object.end());
     }
 }
@@ -101,6 +109,10 @@ impl Object {
         }
     }
 
+    fn truth(self, name: &str, value: bool) -> Self {
+        self.field(name, format_args!("{value}"))
+    }
+
     fn text(self, name: &str, value: &str) -> Self {
         let mut quoted = String::from('"');
         for c in value.chars() {
@@ -140,7 +152,7 @@ mod tests {
         assert_eq!(
             written(|json| json.draw(&view)),
             "{\"event\":\"progress\",\"elapsed\":1.000,\"bytes\":10,\"bytes_total\":null,\"files\":0,\
-             \"files_total\":null,\"percent\":null,\"bytes_per_second\":10,\"eta\":null,\"flags\":2}\n"
+             \"files_total\":null,\"percent\":null,\"bytes_per_second\":10,\"eta\":null,\"flags\":2,\"paused\":false}\n"
         );
     }
 
@@ -168,6 +180,7 @@ mod tests {
             "\"merges\":51902",
             "\"handler_calls\":81",
             "\"coalescing\":640.8",
+            "\"pauses\":0,\"paused\":0.000,\"cancelled\":false}",
         ] {
             assert!(summary.contains(field), "{field} in {summary}");
         }

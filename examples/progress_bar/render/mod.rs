@@ -26,6 +26,12 @@ pub(crate) trait Render: Send {
     /// Tells what could not be done.
     fn complain(&mut self, failure: &Failure);
 
+    /// Says where the job is, because somebody wants to know.
+    fn status(&mut self, view: &View);
+
+    /// Leaves the terminal to others: what is drawn next begins on a line of its own.
+    fn step_aside(&mut self) {}
+
     /// Shows where the job ended, whatever was left out before.
     fn finish(&mut self, view: &View, summary: &Summary);
 
@@ -107,6 +113,10 @@ impl Render for Quiet {
         complain(&mut io::stderr(), failure);
     }
 
+    fn status(&mut self, view: &View) {
+        write_line(&mut io::stderr(), caption::line(view));
+    }
+
     fn finish(&mut self, _: &View, _: &Summary) {}
 }
 
@@ -147,6 +157,8 @@ pub(crate) mod tests {
         fn complain(&mut self, failure: &Failure) {
             self.failures.lock().push(failure.clone());
         }
+
+        fn status(&mut self, _: &View) {}
 
         fn finish(&mut self, view: &View, _: &Summary) {
             self.draw(view);

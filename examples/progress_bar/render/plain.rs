@@ -17,11 +17,13 @@ pub(super) struct Plain<W> {
     every: Duration,
     next_at: Duration,
     next_tenth: u32,
+    /// Whether the last line said so.
+    paused: bool,
 }
 
 impl<W: io::Write> Plain<W> {
     pub(super) fn new(out: W, every: Duration) -> Self {
-        Self { out, every, next_at: every, next_tenth: 1 }
+        Self { out, every, next_at: every, next_tenth: 1, paused: false }
     }
 
     fn is_due(&self, view: &View) -> bool {
@@ -33,20 +35,21 @@ impl<W: io::Write> Plain<W> {
     fn write(&mut self, view: &View) {
         self.next_at = view.elapsed + self.every;
         self.next_tenth = view.permille().unwrap_or(0) / 100 + 1;
-        let mut line = format!("{}  {}", caption::percent(view), caption::amounts(view));
-        let outlook = caption::outlook(view);
-        if !outlook.is_empty() {
-            line = format!("{line} · {outlook}");
-        }
-        super::write_line(&mut self.out, line);
+        self.paused = view.paused;
+        super::write_line(&mut self.out, caption::line(view));
     }
 }
 
 impl<W: io::Write + Send> Render for Plain<W> {
     fn draw(&mut self, view: &View) {
-        if self.is_due(view) {
+        // A pause is told at once, and so is its end: nothing else would say why there are no lines.
+        if self.is_due(view) || view.paused != self.paused {
             self.write(view);
         }
+    }
+
+    fn status(&mut self, view: &View) {
+        self.write(view);
     }
 
     fn complain(&mut self, failure: &Failure) {
@@ -110,6 +113,23 @@ mod tests {
         let mut plain = Plain::new(Vec::new(), Duration::from_secs(5));
         plain.draw(&view(5120, None, 5.0));
         assert_eq!(lines(&plain), ["counting  5.0 KiB · 0 files · 1.0 KiB/s"]);
+    }
+
+    #[test]
+    fn a_pause_its_end_and_what_is_asked_for_are_told_at_once() {
+        let mut plain = Plain::new(Vec::new(), Duration::from_secs(5));
+        let running = view(500, Some(1000), 1.0);
+        let paused = View { paused: true, ..running };
+        for view in [running, paused, paused, running, running] {
+            plain.draw(&view);
+        }
+        plain.status(&View { jobs: Some(1), ..running });
+        let lines = lines(&plain);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(
+            lines[0].ends_with("paused") && lines[1].ends_with("s left") && lines[2].ends_with("1 job"),
+            "{lines:?}"
+        );
     }
 
     #[test]
