@@ -483,7 +483,7 @@ mod tests {
         state.ledger.lock().line.join(&ticket);
         assert!(ticket.abandon());
         let before = state.count.fetch_add(1, Ordering::Relaxed);
-        assert!(!state.withdraw(&ticket));
+        assert!(state.withdraw(&ticket));
         assert!(!state.give_to_line(before));
         assert_eq!((state.count.load(Ordering::Relaxed), state.ledger.lock().owed), (0, 0));
     }
