@@ -325,10 +325,10 @@ impl Tree {
         let kept = directory.filter(|_| is_same);
         if let Some(now) = now.filter(|_| is_same && away) {
             events |= renewed(&now);
-            self.below(kept, at.path, |entry| renewed(&entry.stamp), look);
+            self.below(kept, at.path, |entry| (renewed(&entry.stamp), true), look);
         }
         if !is_same {
-            self.below(directory, at.path, |_| FileEvents::DELETE, look);
+            self.below(directory, at.path, |_| (FileEvents::DELETE, false), look);
             self.forget(directory);
         }
         let entry = now.map(|stamp| {
@@ -339,7 +339,8 @@ impl Tree {
             }
             Entry { stamp, digest: digest_now, directory: self.follow(&at, stamp, kept, look) }
         });
-        report(&self.what, &mut self.changes, at.path, events, heard.count(), look);
+        let is_there = entry.is_some();
+        report(&self.what, &mut self.changes, at.path, (events | look.with, heard.count(), is_there));
         entry
     }
 
@@ -374,14 +375,15 @@ impl Tree {
         }
     }
 
-    /// Reports the same of everything that is in a directory, and below it.
-    fn below(&mut self, directory: Option<u64>, path: &Path, events: impl Fn(&Entry) -> FileEvents, look: &Look) {
+    /// Reports of everything that is in a directory, and below it, what happened and whether it is there.
+    fn below(&mut self, directory: Option<u64>, path: &Path, what: impl Fn(&Entry) -> (FileEvents, bool), look: &Look) {
         let mut left: Vec<_> = directory.map(|directory| (directory, path.to_owned())).into_iter().collect();
         while let Some((directory, path)) = left.pop() {
             let Some(known) = self.directories.get(&directory) else { continue };
             for (name, entry) in &known.entries {
                 let path = path.join(name);
-                report(&self.what, &mut self.changes, &path, events(entry), 0, look);
+                let (events, is_there) = what(entry);
+                report(&self.what, &mut self.changes, &path, (events | look.with, 0, is_there));
                 left.extend(entry.directory.map(|directory| (directory, path)));
             }
         }
@@ -426,11 +428,11 @@ fn renewed(stamp: &Stamp) -> FileEvents {
     FileEvents::DELETE | FileEvents::CREATE | FileEvents::WRITE.when(!stamp.is_directory())
 }
 
-/// Adds what happened to `path`, as far as it was asked for.
-fn report(what: &Description, changes: &mut FileChanges, path: &Path, events: FileEvents, count: u64, look: &Look) {
-    let events = events & what.events;
-    if !events.is_empty() {
-        changes.add(under(&what.path, path), events | look.with, count);
+/// Adds what happened to `path`, as far as it was asked for, in how many notices, and whether something is there.
+fn report(what: &Description, changes: &mut FileChanges, path: &Path, found: (FileEvents, u64, bool)) {
+    let (events, count, is_there) = found;
+    if events.intersects(what.events) {
+        changes.add(under(&what.path, path), events & (what.events | FileEvents::RESYNCED), count, is_there);
     }
 }
 
