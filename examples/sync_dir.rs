@@ -3,8 +3,8 @@
 //! `sync_dir FROM TO` goes on until it is interrupted. Without arguments it mirrors a directory in which four threads
 //! rage, and checks that the mirror is right when they are done.
 //!
-//! The handler trusts no event further than this: something may be different at this path. It looks, and does what is to
-//! be done. What has changed again by then, it will be told again.
+//! The handler does what it is told: removes what was deleted, and copies what is there. What has changed again by then,
+//! it will be told again.
 
 use concourse::Event;
 use concourse::Queue;
@@ -54,8 +54,9 @@ fn mirror(queue: &Queue, from: &Path, to: &Path) -> Result<Source<File>, Box<dyn
         for (path, events) in changes.paths() {
             let copied = target.join(path.strip_prefix(&base).unwrap_or(path));
             let gone = if events.contains(FileEvents::DELETE) { remove(&copied) } else { Ok(()) };
+            let renewed = || if changes.is_there(path) { copy(path, &copied) } else { Ok(()) };
             // A file that has gone meanwhile, or its directory, is reported once more.
-            if let Err(error) = gone.and_then(|()| copy(path, &copied))
+            if let Err(error) = gone.and_then(|()| renewed())
                 && error.kind() != io::ErrorKind::NotFound
             {
                 eprintln!("{}: {error}", path.display());

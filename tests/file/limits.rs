@@ -9,6 +9,7 @@ use concourse::FileError;
 use concourse::Source;
 use concourse::source::FileEvents;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -88,4 +89,46 @@ fn running_out_of_instances_is_an_error_that_names_the_setting() {
     let polled = Source::file(&queue, &folder.path, FileEvents::ALL).poll_every(std::time::Duration::from_millis(1));
     drop((polled.activate().unwrap(), sources));
     runtimes.iter().for_each(finish);
+}
+
+/// A directory that cannot be opened has not been deleted.
+#[test]
+fn running_out_of_descriptors_delays_and_invents_nothing() {
+    if std::env::var_os("CONCOURSE_LIMITED").is_none() {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 60 && exec \"$0\" --exact \"$1\" --nocapture"])
+            .arg(std::env::current_exe().unwrap())
+            .arg("limits::running_out_of_descriptors_delays_and_invents_nothing")
+            .env("CONCOURSE_LIMITED", "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let (folder, runtime, record) = (Folder::new(), runtime(), Record::default());
+    let (path, new) = (folder.join("file"), folder.join("new"));
+    let mut file = fs::File::create(&path).unwrap();
+    let queue = runtime.serial("main");
+    let sources = [
+        record.start(Source::file(&queue, &path, FileEvents::ALL)),
+        record.start(Source::file(&queue, &folder.path, FileEvents::ALL).recursive()),
+    ];
+    let mut taken = Vec::new();
+    while let Ok(one) = fs::File::open("/dev/null") {
+        taken.push(one);
+    }
+    file.write_all(b"content").unwrap();
+    fs::rename(&path, &new).unwrap();
+    fs::rename(&new, &path).unwrap();
+    crate::wait_until(|| {
+        sources.iter().any(|source| matches!(source.polls_because(), Some(FileError::NoDescriptor { .. })))
+    });
+    drop(taken);
+    crate::wait_until(|| sources.iter().all(|source| source.polls_because().is_none()));
+    fs::write(&new, "content").unwrap();
+    let all = record.wait(|all| all.contains_key(&new) && all.contains_key(&path));
+    assert!(all[&path].contains(FileEvents::WRITE | FileEvents::EXTEND), "{all:?}");
+    drop(sources);
+    finish(&runtime);
 }

@@ -143,6 +143,8 @@ impl Record {
         assert!(!changes.events().is_empty() && changes.count() >= changes.paths().len() as u64, "{changes:?}");
         let together = changes.paths().fold(FileEvents::NONE, |all, (_, events)| all | events);
         assert_eq!(changes.events(), together);
+        let never = changes.paths().find(|(path, events)| *events == FileEvents::DELETE && changes.is_there(path));
+        assert_eq!(never, None, "what was only deleted is not there");
         self.0.0.lock().push(changes);
         self.0.1.notify_all();
     }

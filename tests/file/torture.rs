@@ -54,7 +54,7 @@ fn disk(folder: &Path) -> BTreeMap<PathBuf, Thing> {
     entries.filter_map(|path| thing(&path).map(|thing| (path, thing))).collect()
 }
 
-/// What somebody believes who looks at every path of which he is told, and at no other.
+/// What somebody believes who looks at every path where he is told that there is something, and at no other.
 #[derive(Default)]
 struct Belief {
     things: Mutex<BTreeMap<PathBuf, Thing>>,
@@ -68,7 +68,7 @@ impl Belief {
             if events.contains(FileEvents::DELETE) {
                 things.retain(|known, _| !known.starts_with(path));
             }
-            match thing(path) {
+            match thing(path).filter(|_| changes.is_there(path)) {
                 Some(thing) => drop(things.insert(path.to_owned(), thing)),
                 None => drop(things.remove(path)),
             }

@@ -11,7 +11,15 @@ use std::path::PathBuf;
 pub struct FileChanges {
     events: FileEvents,
     count: u64,
-    paths: BTreeMap<PathBuf, FileEvents>,
+    paths: BTreeMap<PathBuf, Change>,
+}
+
+/// What has happened at one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    events: FileEvents,
+    /// Something was there, when it was looked at last.
+    is_there: bool,
 }
 
 impl FileChanges {
@@ -32,24 +40,34 @@ impl FileChanges {
     ///
     /// They begin with the path that the source was given, as it was given.
     pub fn paths(&self) -> impl ExactSizeIterator<Item = (&Path, FileEvents)> {
-        self.paths.iter().map(|(path, events)| (path.as_path(), *events))
+        self.paths.iter().map(|(path, change)| (path.as_path(), change.events))
     }
 
     /// What happened to `path`; nothing if it is not among the [`paths`](Self::paths).
     pub fn of(&self, path: impl AsRef<Path>) -> FileEvents {
-        self.paths.get(path.as_ref()).copied().unwrap_or_default()
+        self.paths.get(path.as_ref()).map_or(FileEvents::NONE, |change| change.events)
     }
 
-    /// Adds what happened to a path, which the kernel has told in `count` notices.
-    pub(super) fn add(&mut self, path: PathBuf, events: FileEvents, count: u64) {
+    /// True if something was found at `path`, which is one of the [`paths`](Self::paths).
+    ///
+    /// Whoever keeps a copy of a tree copies what is there and removes what is not, instead of looking again: what he
+    /// finds at a path that was found empty may be gone before anybody hears of it.
+    pub fn is_there(&self, path: impl AsRef<Path>) -> bool {
+        self.paths.get(path.as_ref()).is_some_and(|change| change.is_there)
+    }
+
+    /// Adds what happened to a path, which the kernel has told in `count` notices, and whether something is there now.
+    pub(super) fn add(&mut self, path: PathBuf, events: FileEvents, count: u64, is_there: bool) {
         self.events |= events;
         match self.paths.entry(path) {
             Entry::Vacant(place) => {
-                place.insert(events);
+                place.insert(Change { events, is_there });
                 self.count = self.count.saturating_add(count.max(1));
             }
             Entry::Occupied(mut known) => {
-                *known.get_mut() |= events;
+                let known = known.get_mut();
+                known.events |= events;
+                known.is_there = is_there;
                 self.count = self.count.saturating_add(count);
             }
         }

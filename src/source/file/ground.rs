@@ -17,11 +17,16 @@ use crate::sync::Weak;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::openat;
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+
+/// It cannot be said now what is at a path: what was known of it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unclear;
 
 /// What is not supported, if a runtime has no kernel to ask.
 pub(super) const SIMULATION: &str = "watching files in a simulation";
@@ -54,21 +59,32 @@ impl Ground {
         self.notices.as_ref().map(mark).transpose()
     }
 
-    /// Opens what is at `path`, itself and not what it links to, and looks at it. `None` if nothing is there, or it cannot
-    /// be said now.
-    pub(super) fn open(&mut self, at: BorrowedFd<'_>, path: &Path, how: OFlags) -> Option<(OwnedFd, Stamp)> {
+    /// Opens what is at `path`, itself and not what it links to, and looks at it; `None` if nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be said now, which is noted.
+    pub(super) fn open(
+        &mut self,
+        at: BorrowedFd<'_>,
+        path: &Path,
+        how: OFlags,
+    ) -> Result<Option<(OwnedFd, Stamp)>, Unclear> {
         let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(at, path, flags, Mode::empty()).and_then(|fd| Stamp::of_open(&fd).map(|stamp| (fd, stamp)));
         match opened {
             Ok((fd, stamp)) => {
                 self.meet(&fd, &stamp);
-                Some((fd, stamp))
+                Ok(Some((fd, stamp)))
             }
+            Err(errno) if is_absence(errno) => Ok(None),
             Err(errno) => {
-                if !is_absence(errno) {
-                    self.note(Refusal::Other(errno.raw_os_error()));
-                }
-                None
+                let errno_of_system = errno.raw_os_error();
+                self.note(match errno {
+                    Errno::MFILE | Errno::NFILE => Refusal::NoDescriptor(errno_of_system),
+                    _ => Refusal::Other(errno_of_system),
+                });
+                Err(Unclear)
             }
         }
     }

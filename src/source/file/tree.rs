@@ -5,6 +5,7 @@ use super::digest::Digest;
 use super::digest::Digests;
 use super::events::FileEvents;
 use super::ground::Ground;
+use super::ground::Unclear;
 use super::hints::FIRST;
 use super::hints::Hints;
 use super::hints::ITSELF;
@@ -159,14 +160,15 @@ impl Tree {
             self.ground.clear();
         }
         if everything || way || !itself.is_empty() {
-            let stamp = if everything || way { None } else { self.seen_in_place() };
-            let stamp = stamp.or_else(|| self.find_the_way());
-            // What was told of a file that is not there any more says nothing of the one that is.
-            let mut heard = itself.get(&(ITSELF | self.number)).copied().unwrap_or_default();
-            heard.merge(entry);
-            let (at, before) = (Position::root(), self.root.take());
-            self.root = self.compare(at, before, stamp, heard.partial(everything || is_partial), away, &mut look);
-            self.look_on(&mut look);
+            let in_place = if everything || way { None } else { self.seen_in_place() };
+            if let Ok(stamp) = in_place.map_or_else(|| self.find_the_way(), |stamp| Ok(Some(stamp))) {
+                // What was told of a file that is not there any more says nothing of the one that is.
+                let mut heard = itself.get(&(ITSELF | self.number)).copied().unwrap_or_default();
+                heard.merge(entry);
+                let (at, before) = (Position::root(), self.root.take());
+                self.root = self.compare(at, before, stamp, heard.partial(everything || is_partial), away, &mut look);
+                self.look_on(&mut look);
+            }
         }
         let mut hinted: Vec<_> = directories.into_iter().collect();
         hinted.sort_by_cached_key(|(directory, _)| self.depth(*directory));
@@ -196,20 +198,20 @@ impl Tree {
     /// What is watched, if it is still where the way led.
     fn seen_in_place(&mut self) -> Option<Stamp> {
         let (marked, _) = self.itself.as_ref()?;
-        let (_, stamp) = self.ground.open(CWD, &self.real, OFlags::PATH)?;
+        let (_, stamp) = self.ground.open(CWD, &self.real, OFlags::PATH).ok()??;
         Some(stamp).filter(|stamp| marked.is_same_file(stamp))
     }
 
     /// Goes the way again, and marks what is at its end before it looks at it.
-    fn find_the_way(&mut self) -> Option<Stamp> {
+    fn find_the_way(&mut self) -> Result<Option<Stamp>, Unclear> {
+        let Way { marks, end } = Way::go(&self.path, &mut self.ground)?;
         // The marks of before go when the new ones are made, so that an inode with both is heard of all the time.
-        let Way { marks, end } = Way::go(&self.path, &mut self.ground);
-        let (marked, found) = (mem::replace(&mut self.way, marks), end);
-        drop(marked);
+        self.way = marks;
         let marked = self.itself.take();
-        let (real, file) = found?;
+        let Some((real, file)) = end else { return Ok(None) };
         self.real = real;
-        let mut stamp = Stamp::of_open(&file).ok()?;
+        let seen = |file: &OwnedFd| Stamp::of_open(file).map_err(|_| Unclear);
+        let mut stamp = seen(&file)?;
         if !stamp.is_directory() || !self.what.recursive {
             if !marked.as_ref().is_some_and(|(marked, _)| marked.is_same_file(&stamp)) {
                 self.number = self.new_number();
@@ -217,10 +219,10 @@ impl Tree {
             let scope = if stamp.is_directory() { Scope::Names } else { Scope::Contents };
             let mark = self.ground.mark(file.as_fd(), scope, ITSELF | self.number, None);
             let mark = mark.map_err(|refusal| self.ground.note(refusal)).ok().flatten();
-            stamp = Stamp::of_open(&file).ok()?;
+            stamp = seen(&file)?;
             self.itself = Some((stamp, mark));
         }
-        Some(stamp)
+        Ok(Some(stamp))
     }
 
     /// A number that nothing had before.
@@ -236,7 +238,7 @@ impl Tree {
         let opened = self.ground.open(CWD, &under(&self.real, &path), how);
         let known = self.directories.get_mut(&directory)?;
         match opened {
-            Some((fd, stamp)) if stamp.is_same_file(&known.stamp) => Some((path, fd)),
+            Ok(Some((fd, stamp))) if stamp.is_same_file(&known.stamp) => Some((path, fd)),
             _ => {
                 self.missed.insert(directory);
                 None
@@ -323,10 +325,10 @@ impl Tree {
         let kept = directory.filter(|_| is_same);
         if let Some(now) = now.filter(|_| is_same && away) {
             events |= renewed(&now);
-            self.below(kept, at.path, |entry| renewed(&entry.stamp), look);
+            self.below(kept, at.path, |entry| (renewed(&entry.stamp), true), look);
         }
         if !is_same {
-            self.below(directory, at.path, |_| FileEvents::DELETE, look);
+            self.below(directory, at.path, |_| (FileEvents::DELETE, false), look);
             self.forget(directory);
         }
         let entry = now.map(|stamp| {
@@ -337,7 +339,8 @@ impl Tree {
             }
             Entry { stamp, digest: digest_now, directory: self.follow(&at, stamp, kept, look) }
         });
-        report(&self.what, &mut self.changes, at.path, events, heard.count(), look);
+        let is_there = entry.is_some();
+        report(&self.what, &mut self.changes, at.path, (events | look.with, heard.count(), is_there));
         entry
     }
 
@@ -372,14 +375,15 @@ impl Tree {
         }
     }
 
-    /// Reports the same of everything that is in a directory, and below it.
-    fn below(&mut self, directory: Option<u64>, path: &Path, events: impl Fn(&Entry) -> FileEvents, look: &Look) {
+    /// Reports of everything that is in a directory, and below it, what happened and whether it is there.
+    fn below(&mut self, directory: Option<u64>, path: &Path, what: impl Fn(&Entry) -> (FileEvents, bool), look: &Look) {
         let mut left: Vec<_> = directory.map(|directory| (directory, path.to_owned())).into_iter().collect();
         while let Some((directory, path)) = left.pop() {
             let Some(known) = self.directories.get(&directory) else { continue };
             for (name, entry) in &known.entries {
                 let path = path.join(name);
-                report(&self.what, &mut self.changes, &path, events(entry), 0, look);
+                let (events, is_there) = what(entry);
+                report(&self.what, &mut self.changes, &path, (events | look.with, 0, is_there));
                 left.extend(entry.directory.map(|directory| (directory, path)));
             }
         }
@@ -424,11 +428,11 @@ fn renewed(stamp: &Stamp) -> FileEvents {
     FileEvents::DELETE | FileEvents::CREATE | FileEvents::WRITE.when(!stamp.is_directory())
 }
 
-/// Adds what happened to `path`, as far as it was asked for.
-fn report(what: &Description, changes: &mut FileChanges, path: &Path, events: FileEvents, count: u64, look: &Look) {
-    let events = events & what.events;
-    if !events.is_empty() {
-        changes.add(under(&what.path, path), events | look.with, count);
+/// Adds what happened to `path`, as far as it was asked for, in how many notices, and whether something is there.
+fn report(what: &Description, changes: &mut FileChanges, path: &Path, found: (FileEvents, u64, bool)) {
+    let (events, count, is_there) = found;
+    if events.intersects(what.events) {
+        changes.add(under(&what.path, path), events & (what.events | FileEvents::RESYNCED), count, is_there);
     }
 }
 

@@ -5,6 +5,7 @@
 //! ends where something is missing, and the mark there tells when it comes.
 
 use super::ground::Ground;
+use super::ground::Unclear;
 use super::hints::LAST;
 use super::hints::WAY;
 use crate::event_loop::Mark;
@@ -40,6 +41,11 @@ enum Step {
     Down(OsString),
 }
 
+/// The directory above this one, or the root.
+fn parent(at: &Path) -> PathBuf {
+    at.parent().unwrap_or(at).to_owned()
+}
+
 /// The steps of a path, the last one first.
 fn steps(path: &Path) -> impl Iterator<Item = Step> {
     path.components().rev().filter_map(|component| match component {
@@ -52,25 +58,28 @@ fn steps(path: &Path) -> impl Iterator<Item = Step> {
 
 impl Way {
     /// Goes along an absolute path.
-    pub(super) fn go(path: &Path, ground: &mut Ground) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be said now where it leads.
+    pub(super) fn go(path: &Path, ground: &mut Ground) -> Result<Self, Unclear> {
         let mut marks = Vec::new();
-        let end = Self::walk(path, ground, &mut marks);
-        Self { marks, end }
+        let end = Self::walk(path, ground, &mut marks)?;
+        Ok(Self { marks, end })
     }
 
-    fn walk(path: &Path, ground: &mut Ground, marks: &mut Vec<Mark>) -> Option<(PathBuf, OwnedFd)> {
-        let root = |ground: &mut Ground| Some((PathBuf::from("/"), ground.open(CWD, Path::new("/"), OFlags::PATH)?.0));
-        let (mut at, mut directory) = root(ground)?;
+    fn walk(path: &Path, ground: &mut Ground, marks: &mut Vec<Mark>) -> Result<Option<(PathBuf, OwnedFd)>, Unclear> {
+        let Some((mut directory, _)) = ground.open(CWD, Path::new("/"), OFlags::PATH)? else { return Ok(None) };
+        let mut at = PathBuf::from("/");
         let (mut left, mut links) = (steps(path).collect::<Vec<_>>(), 0);
         while let Some(step) = left.pop() {
             let name = match step {
-                Step::Root => {
-                    (at, directory) = root(ground)?;
-                    continue;
-                }
-                Step::Up => {
-                    at.pop();
-                    directory = ground.open(directory.as_fd(), Path::new(".."), OFlags::PATH)?.0;
+                Step::Root | Step::Up => {
+                    let (path, above) =
+                        if matches!(step, Step::Root) { ("/", "/".into()) } else { ("..", parent(&at)) };
+                    let opened = ground.open(directory.as_fd(), Path::new(path), OFlags::PATH)?;
+                    let Some((next, _)) = opened else { return Ok(None) };
+                    (at, directory) = (above, next);
                     continue;
                 }
                 Step::Down(name) => name,
@@ -83,25 +92,26 @@ impl Way {
                 Err(Refusal::Denied) => {}
                 Err(refusal) => ground.note(refusal),
             }
-            let Some((next, stamp)) = ground.open(directory.as_fd(), Path::new(&name), OFlags::PATH) else {
+            let Some((next, stamp)) = ground.open(directory.as_fd(), Path::new(&name), OFlags::PATH)? else {
                 // A directory that may be searched but not read does not tell what comes to be in it. Of what is there
                 // already, its own mark tells where it goes.
                 if is_deaf {
                     ground.note(Refusal::Denied);
                 }
-                return None;
+                return Ok(None);
             };
             if stamp.is_link() {
                 links += 1;
-                let target = readlinkat(&next, "", Vec::new()).ok().filter(|_| links <= MOST_LINKS)?;
+                let target = readlinkat(&next, "", Vec::new()).ok().filter(|_| links <= MOST_LINKS);
+                let Some(target) = target else { return Ok(None) };
                 left.extend(steps(Path::new(OsStr::from_bytes(target.as_bytes()))));
             } else if stamp.is_directory() || left.is_empty() {
                 at.push(name);
                 directory = next;
             } else {
-                return None;
+                return Ok(None);
             }
         }
-        Some((at, directory))
+        Ok(Some((at, directory)))
     }
 }

@@ -94,7 +94,7 @@ fn what_the_kernel_did_not_tell_is_found_and_marked() {
     let mut all = FileChanges::default();
     while !expected.iter().all(|(name, events)| all.of(folder.join(name)).contains(*events | FileEvents::RESYNCED)) {
         let changes = told.recv_timeout(GENEROUS).unwrap_or_else(|_| panic!("was told {all:#?}"));
-        changes.paths().for_each(|(path, events)| all.add(path.to_owned(), events, 0));
+        changes.paths().for_each(|(path, events)| all.add(path.to_owned(), events, 0, changes.is_there(path)));
     }
     assert_eq!(all.of(folder.join("same")), FileEvents::NONE);
     // From now on it is told as ever.
