@@ -168,9 +168,14 @@ pub(crate) mod tests {
     impl Recording {
         /// Waits until what was drawn is as it should be.
         pub(crate) fn wait_for(&self, as_it_should_be: impl Fn(&[View]) -> bool) {
-            let deadline = Instant::now() + Duration::from_secs(30);
-            while !as_it_should_be(&self.views.lock()) {
-                assert!(Instant::now() < deadline, "only this was drawn: {:?}", self.views.lock());
+            let deadline = Instant::now() + Duration::from_secs(60);
+            loop {
+                // A copy: whoever looks may want the lock that drawing is done under.
+                let views = self.views.lock().clone();
+                if as_it_should_be(&views) {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "only this was drawn: {views:?}");
                 thread::yield_now();
             }
         }
