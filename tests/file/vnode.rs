@@ -84,7 +84,8 @@ fn the_file_is_followed_and_not_its_name() {
     file.write_all(b"content").unwrap();
     assert_eq!(wait_for(&told, FileEvents::EXTEND), FileEvents::WRITE | FileEvents::EXTEND);
     fs::hard_link(&path, folder.join("link")).unwrap();
-    assert_eq!(wait_for(&told, FileEvents::LINK), FileEvents::LINK);
+    // What was written may be told once more when its notice comes, if it was seen before.
+    assert_eq!(wait_for(&told, FileEvents::LINK) - FileEvents::WRITE, FileEvents::LINK);
     fs::remove_file(folder.join("link")).unwrap();
     assert_eq!(wait_for(&told, FileEvents::LINK), FileEvents::LINK);
     fs::rename(&path, &renamed).unwrap();

@@ -33,7 +33,8 @@ impl Source {
     /// Everything that happens after [`activate`](SourceBuilder::<File>::activate) has returned, and so after the
     /// registration handler, as far as `events` asks for it. What happens to a path between two calls is merged: its
     /// events are one set, and what came and went in between may leave no trace but in the events. What is reported is
-    /// what was found: a path that is told to have been created is there, or was deleted again. If the kernel drops
+    /// what was found: a path that is told to have been created is there, or was deleted again. What was seen before its
+    /// notice came may be told twice. If the kernel drops
     /// notices, everything is looked at again, and the changes that are found are marked
     /// [`RESYNCED`](FileEvents::RESYNCED); one that left no trace is lost then, as it is during a suspension.
     ///
