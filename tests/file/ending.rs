@@ -5,6 +5,7 @@ use crate::Folder;
 use crate::GENEROUS;
 use crate::Record;
 use crate::finish;
+use crate::instances;
 use crate::open_descriptors;
 use crate::runtime;
 use crate::wait_until;
@@ -30,10 +31,10 @@ fn cancelling_gives_every_watch_back_and_the_instance_with_the_last() {
     let queue = runtime.serial("main");
     // The event loop's own descriptors stay.
     drop(Record::default().start(Source::file(&queue, &folder.path, FileEvents::ALL)));
-    wait_until(|| watches() == 0);
+    wait_until(|| instances() == 0);
     let descriptors = open_descriptors();
     for _ in 0..20 {
-        let (is_cancelled, tell) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let is_cancelled = Arc::new(AtomicBool::new(false));
         let cancelled = Arc::clone(&is_cancelled);
         let tree = Source::file(&queue, &folder.path, FileEvents::ALL).recursive();
         let tree = tree.on_cancel(move || assert!(!cancelled.swap(true, Ordering::SeqCst))).activate().unwrap();
@@ -47,8 +48,7 @@ fn cancelling_gives_every_watch_back_and_the_instance_with_the_last() {
         assert_eq!(watches(), above + 2, "those of the others are left");
         one.cancel();
         drop(open);
-        wait_until(|| watches() == 0 && open_descriptors() == descriptors);
-        drop(tell);
+        wait_until(|| instances() == 0 && open_descriptors() == descriptors);
     }
     finish(&runtime);
 }

@@ -119,6 +119,12 @@ fn watches() -> usize {
     open.map(|info| info.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
 }
 
+/// How many inotify instances the process has.
+fn instances() -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    links.filter(|link| link.to_string_lossy().contains("inotify")).count()
+}
+
 fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
