@@ -1,9 +1,11 @@
 //! The signals that a terminal and its shell send, and how the terminal is left behind each.
 
+use crate::program::wait_for;
 use crate::pty::Pty;
 use crate::scratch::Scratch;
 use crate::terminal::wait_for_bar;
 use rustix::process::Signal;
+use rustix::process::kill_process;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -75,10 +77,15 @@ fn the_second_time_cancels_at_once_though_nobody_takes_the_output() {
         thread::sleep(Duration::from_millis(300));
         (contents == pty.contents()).then_some(())
     });
-    pty.press("\u{3}");
+    let program = pty.program();
+    kill_process(program, Signal::INT).unwrap();
     thread::sleep(Duration::from_millis(200));
     assert!(!pty.contents().contains("ended with"), "{}", pty.contents());
-    pty.press("\u{3}");
+    // Signals that come before the first is taken are one with it.
+    pty.wait_for("end", |pty| {
+        let _ = kill_process(program, Signal::INT);
+        pty.contents().contains("ended with").then_some(())
+    });
     assert_eq!(pty.wait_for_end(), 130);
     assert!(pty.is_as_found());
 }
@@ -165,4 +172,18 @@ fn a_terminal_that_becomes_narrower_has_the_bar_drawn_anew() {
     assert!((20..60).contains(&bar), "{bar} in {drawn:?}");
     pty.press("q");
     assert_eq!(pty.wait_for_end(), 130);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_the_program_and_leaves_no_output() {
+    let scratch = Scratch::new();
+    scratch.endless_file();
+    let mut pty = Pty::run(&scratch.program("--throttle 8 -o sums ."));
+    wait_for_bar(&mut pty);
+    let process = pty.program().as_raw_nonzero();
+    pty.hang_up();
+    // Whoever waits for it by now may leave it a zombie, and that has no files.
+    let runs = || fs::read_dir(format!("/proc/{process}/fd")).is_ok_and(|files| files.count() > 0);
+    wait_for("end", || (!runs()).then_some(()));
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
 }

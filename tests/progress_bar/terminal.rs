@@ -1,6 +1,5 @@
-//! On a terminal: keys, and a terminal that others take away.
+//! On a terminal: keys, and what is left alone.
 
-use crate::program::wait_for;
 use crate::pty::Pty;
 use crate::scratch::Scratch;
 use crate::scratch::bytes;
@@ -88,20 +87,6 @@ fn minus_and_plus_change_how_many_files_are_open() {
     pty.wait_for("no number", |pty| (!pty.contents().contains(" jobs")).then_some(()));
     pty.press("q");
     assert_eq!(pty.wait_for_end(), 130);
-}
-
-#[test]
-fn a_terminal_that_is_gone_ends_the_program_and_leaves_no_output() {
-    let scratch = Scratch::new();
-    scratch.endless_file();
-    let mut pty = Pty::run(&scratch.program("--throttle 8 -o sums ."));
-    wait_for_bar(&mut pty);
-    let process = pty.program().as_raw_nonzero();
-    pty.hang_up();
-    // Whoever waits for it by now may leave it a zombie, and that has no files.
-    let runs = || fs::read_dir(format!("/proc/{process}/fd")).is_ok_and(|files| files.count() > 0);
-    wait_for("end", || (!runs()).then_some(()));
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
 }
 
 #[test]
