@@ -23,8 +23,8 @@ pub(crate) struct Keys {
 impl Keys {
     /// Has the terminal send keys as they are pressed, and obeys them.
     pub(crate) fn listen(control: &Arc<Control>, terminal: &Arc<Terminal>) -> Result<Self, WatchError> {
-        let control = Arc::clone(control);
-        let source = Source::readable(&control.queue().clone(), Arc::clone(terminal))
+        let (queue, control) = (control.queue().clone(), Arc::clone(control));
+        let source = Source::readable(&queue, Arc::clone(terminal))
             .label("keys")
             .on_ready_with(move |source, terminal, _| {
                 // Another job may have the terminal, and its keys with it; or it has come back, and nobody has told.

@@ -34,7 +34,7 @@ fn what_cannot_be_read_is_listed_and_the_rest_is_done() {
     assert_eq!((run.summary("failed"), run.summary("files"), run.summary("percent")), (4.0, 2.0, 100.0));
     assert_eq!((run.summary("bytes_total"), run.summary("bytes_delivered")), (7.0, 7.0));
 
-    let unfollowed = scratch.run(".");
+    let unfollowed = scratch.run("--progress none .");
     assert_eq!((unfollowed.code, unfollowed.lines().len(), unfollowed.stderr.as_str()), (Some(0), 2, ""));
 }
 

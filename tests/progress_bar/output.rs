@@ -6,6 +6,8 @@ use crate::scratch::bytes;
 use std::fs;
 use std::fs::File;
 use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
 
 #[test]
 fn without_a_terminal_there_are_plain_lines_and_no_control_characters() {
@@ -29,8 +31,11 @@ fn a_short_job_without_a_terminal_says_nothing() {
     let scratch = Scratch::new();
     scratch.file("a", b"x");
     for style in ["auto", "bar", "plain", "none"] {
+        let started = Instant::now();
         let run = scratch.run(&format!("--progress {style} ."));
-        assert_eq!((run.code, run.stderr.as_str(), run.lines().len()), (Some(0), "", 1));
+        assert_eq!((run.code, run.lines().len()), (Some(0), 1));
+        // On a busy machine no job is short.
+        assert!(run.stderr.is_empty() || started.elapsed() >= Duration::from_secs(2), "{}", run.stderr);
     }
 }
 
