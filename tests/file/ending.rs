@@ -68,6 +68,11 @@ fn nothing_wakes_up_for_a_source_that_is_suspended() {
     record.wait(|all| all.get(&path).is_some_and(|events| events.contains(FileEvents::WRITE)));
     one.wait(|all| all.get(&path).is_some_and(|events| events.contains(FileEvents::WRITE)));
     sources.iter().for_each(|source| source.suspend().unwrap());
+    // A turn that has begun is not held back, and may tell of the first write again.
+    queue.exec_sync(|| ());
+    for told in [&record, &one] {
+        drop(told.so_far());
+    }
     let before = runtime.statistics().timer_wakeups;
     for round in 0..500 {
         fs::write(&path, format!("{round}")).unwrap();
