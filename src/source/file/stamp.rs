@@ -83,6 +83,11 @@ pub(super) fn is_absence(errno: Errno) -> bool {
     )
 }
 
+/// A part of a second, which rustix's backends give different types.
+fn nanos(part: impl TryInto<u64>) -> u64 {
+    part.try_into().unwrap_or_default()
+}
+
 /// What tells two states of a file apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -105,8 +110,8 @@ impl Stamp {
             links: stat.st_nlink,
             owner: (stat.st_uid, stat.st_gid),
             size: stat.st_size.unsigned_abs(),
-            written: (stat.st_mtime, stat.st_mtime_nsec),
-            changed: (stat.st_ctime, stat.st_ctime_nsec),
+            written: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
+            changed: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
         }
     }
 
