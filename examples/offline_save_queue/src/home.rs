@@ -1,0 +1,148 @@
+//! The directory in which a queue lives.
+
+use crate::failure::Context as _;
+use crate::failure::Failure;
+use crate::store::Salvage;
+use crate::store::Sqlite;
+use crate::store::StoreError;
+use crate::store::salvage;
+use crate::text::wall_ms;
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// The store.
+const STORE: &str = "queue.db";
+/// What other processes write first, before it gets into the store.
+pub(crate) const LOG: &str = "queue.db-wal";
+/// Locked by whoever sends.
+const LOCK: &str = "queue.lock";
+/// Says how to send.
+pub(crate) const CONFIG: &str = "queue.toml";
+/// While it exists, nothing is sent.
+pub(crate) const OFFLINE: &str = "offline";
+/// What the one who sends says of itself.
+const LIVE: &str = "run.json";
+
+/// A queue's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(PathBuf);
+
+/// Nobody else sends while this exists. The system takes it back from a process that dies.
+#[derive(Debug)]
+pub(crate) struct Drainer {
+    _lock: File,
+}
+
+impl Home {
+    /// The directory at `path`, which is made if it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(path).context(path.display())?;
+        Ok(Self(path.to_owned()))
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.join(CONFIG)
+    }
+
+    pub(crate) fn live(&self) -> PathBuf {
+        self.0.join(LIVE)
+    }
+
+    /// Whether somebody has said that there is no network.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.0.join(OFFLINE).exists()
+    }
+
+    pub(crate) fn store(&self) -> Result<Sqlite, StoreError> {
+        Sqlite::open(&self.0.join(STORE))
+    }
+
+    /// Opens the store and reads it through. A damaged one is an error, or is [salvaged](salvage) if `recover` says so.
+    pub(crate) fn sound_store(&self, recover: bool) -> Result<(Sqlite, Option<Salvage>), StoreError> {
+        let opened = self.store().and_then(|store| store.check().map(|()| store));
+        match opened {
+            Err(StoreError::Corrupt(_)) if recover => {
+                let salvage = salvage(&self.0.join(STORE), wall_ms())?;
+                Ok((self.store()?, Some(salvage)))
+            }
+            opened => opened.map(|store| (store, None)),
+        }
+    }
+
+    /// Becomes the one who sends.
+    pub(crate) fn lock(&self) -> Result<Drainer, Failure> {
+        let path = self.0.join(LOCK);
+        let lock = File::options().create(true).append(true).open(&path).context(path.display())?;
+        // Those who only ask whether it is locked hold it for an instant themselves.
+        let mut tries = 20;
+        loop {
+            tries -= 1;
+            match lock.try_lock() {
+                Ok(()) => return Ok(Drainer { _lock: lock }),
+                Err(TryLockError::WouldBlock) if tries > 0 => thread::sleep(Duration::from_millis(5)),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Failure::AnotherDrainer(format!(
+                        "another process is sending the saves in {}; `offline_save_queue status` shows what it does",
+                        self.0.display()
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(Failure::Internal(format!("{}: {error}", path.display()))),
+            }
+        }
+    }
+
+    /// Whether somebody sends. Asking takes the lock for a moment only if nobody does, and shares it with others who ask.
+    pub(crate) fn has_drainer(&self) -> bool {
+        let lock = File::open(self.0.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Change;
+    use crate::op::Draft;
+    use crate::scratch::Scratch;
+    use crate::store::Rules;
+    use crate::store::Store as _;
+
+    #[test]
+    fn one_sends_at_a_time() {
+        let scratch = Scratch::new();
+        let home = Home::open(&scratch.path("home")).unwrap();
+        assert!(!home.has_drainer());
+        let drainer = home.lock().unwrap();
+        assert!(home.has_drainer());
+        assert!(matches!(home.lock(), Err(Failure::AnotherDrainer(_))));
+        drop(drainer);
+        assert!(!home.has_drainer());
+        home.lock().unwrap();
+    }
+
+    #[test]
+    fn a_damaged_store_is_left_alone_until_it_is_to_be_recovered() {
+        let scratch = Scratch::new();
+        let home = Home::open(&scratch.path("home")).unwrap();
+        let draft = Draft { key: "a".to_owned(), change: Change::Delete };
+        home.store().unwrap().save(&[draft], &Rules::default(), 0).unwrap();
+        let path = home.directory().join(STORE);
+        let damaged = vec![b'?'; 5_000];
+        fs::write(&path, &damaged).unwrap();
+
+        assert!(matches!(home.sound_store(false), Err(StoreError::Corrupt(_))));
+        assert_eq!(fs::read(&path).unwrap(), damaged);
+        let (mut store, salvage) = home.sound_store(true).unwrap();
+        assert_eq!(fs::read(salvage.unwrap().kept_as).unwrap(), damaged);
+        assert_eq!(store.totals().unwrap().pending, 0);
+    }
+}
