@@ -26,6 +26,14 @@ macro_rules! errors {
     )*};
 }
 
+mod event_loop;
+#[cfg(feature = "signal")]
+mod signal;
+
+pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "signal")]
+pub use signal::SignalError;
+
 errors! {
     /// Why a queue was not built.
     BuildError {

@@ -52,6 +52,8 @@ mod collections;
 mod error;
 mod job;
 mod qos;
+#[cfg(feature = "signal")]
+mod signal;
 mod time;
 
 // 2 engines
@@ -75,9 +77,11 @@ mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
+#[cfg(feature = "signal")]
+pub use error::SignalError;
 pub use error::{
-    BuildError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError, SyncError, TimerError,
-    WaitError, WorkItemError,
+    BuildError, EventLoopError, GroupError, HeldQueue, MainQueueError, RuntimeError, SubmitError, SuspendError,
+    SyncError, TimerError, WaitError, WatchError, WorkItemError,
 };
 pub use event::Event;
 pub use group::{Group, Membership};
@@ -92,9 +96,13 @@ pub use runtime::{
     blocking,
 };
 pub use semaphore::{Permit, Semaphore};
+#[cfg(feature = "signal")]
+pub use signal::Signal;
 #[cfg(feature = "sim")]
 pub use sim::Sim;
 pub use source::Source;
+#[cfg(feature = "signal")]
+pub use source::graceful_shutdown;
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};

@@ -71,12 +71,14 @@ fn plain_values_are_shared_between_threads() {
     shared::<PanicReport<'static>>();
     shared::<LossReport<'static>>();
     shared::<BuildError>();
+    shared::<EventLoopError>();
     shared::<GroupError>();
     shared::<MainQueueError>();
     shared::<RuntimeError>();
     shared::<SuspendError>();
     shared::<TimerError>();
     shared::<WaitError>();
+    shared::<WatchError>();
     shared::<WorkItemError>();
     shared::<Outcome>();
     shared::<Cancellation>();
@@ -137,12 +139,14 @@ fn everything_can_be_shown() {
 fn errors_are_errors() {
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<BuildError>();
+    error::<EventLoopError>();
     error::<GroupError>();
     error::<RuntimeError>();
     error::<SuspendError>();
     error::<TimerError>();
     error::<MainQueueError>();
     error::<WaitError>();
+    error::<WatchError>();
     error::<WorkItemError>();
     error::<SubmitError<fn()>>();
     error::<SyncError<fn()>>();

@@ -3,9 +3,13 @@
 mod state;
 
 use crate::collections::BlockCache;
+use crate::error::EventLoopError;
 use crate::error::SubmitError;
-use crate::error::TimerError;
+use crate::error::WatchError;
 use crate::event_loop::EventLoop;
+use crate::event_loop::Interest;
+use crate::event_loop::Watch;
+use crate::event_loop::Watcher;
 use crate::job;
 use crate::job::Executor;
 use crate::job::Job;
@@ -22,6 +26,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::panic::Location;
 
 /// A panic that a closure of a queue, a source or a timer raised, and that the runtime has contained.
@@ -49,7 +54,7 @@ pub struct LossReport<'a> {
 }
 
 /// Starts an event loop of this name.
-pub(crate) type StartLoop = Box<dyn Fn(&str) -> Result<Arc<EventLoop>, TimerError> + Send + Sync>;
+pub(crate) type StartLoop = Box<dyn Fn(&str) -> Result<Arc<EventLoop>, EventLoopError> + Send + Sync>;
 
 pub(crate) type PanicHook = Arc<dyn Fn(&PanicReport<'_>) + Send + Sync>;
 pub(crate) type LossHook = Arc<dyn Fn(&LossReport<'_>) + Send + Sync>;
@@ -174,7 +179,7 @@ impl Engine {
     }
 
     /// The event loop, started on first use; `None` once it has ended with the runtime, and in a forked child.
-    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, TimerError> {
+    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, EventLoopError> {
         if is_child() {
             return Ok(None);
         }
@@ -183,6 +188,23 @@ impl Engine {
             *slot = LoopSlot::Running((self.start_loop)(&format!("{}-events", self.name))?);
         }
         Ok(slot.running())
+    }
+
+    /// Has the event loop [watch](EventLoop::watch) a descriptor, and starts it if this is its first use. `None` once it
+    /// has ended with the runtime.
+    #[allow(dead_code, reason = "the sources that wait for descriptors come next")]
+    pub(crate) fn watch<W: Watcher>(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+        watcher: &Arc<W>,
+    ) -> Result<Option<Watch>, WatchError> {
+        let label = || watcher.label().into();
+        if is_child() {
+            return Err(WatchError::Forked { label: label() });
+        }
+        let event_loop = self.event_loop().map_err(|error| WatchError::NoEventLoop { label: label(), error })?;
+        event_loop.map_or(Ok(None), |event_loop| event_loop.watch(fd, interest, watcher))
     }
 
     /// The event loop, if anybody has needed it and it has not ended.

@@ -25,7 +25,7 @@
 //! # What the loop thread does not do
 //!
 //! It runs no user code and waits for nobody: a [`Sink`] hands the job to a queue or marks a source pending, and
-//! returns. It holds no lock while it calls a sink. A panic in a sink is contained and the loop goes on.
+//! returns; a [`Watcher`] likewise. It holds no lock while it calls one. A panic there is contained and the loop goes on.
 //!
 //! It sleeps without a timeout, since epoll counts in milliseconds and a timerfd in nanoseconds. With nothing due,
 //! nothing wakes it: [`EventLoop::wakeups`] stands still.
@@ -51,13 +51,14 @@
 //! # In virtual time
 //!
 //! A loop of a simulation (feature `sim`) has no kernel to wait on: its thread is one of the simulation's, sleeps in
-//! virtual time, and is woken by whoever sets an alarm. Everything else is the same.
+//! virtual time, and is woken by whoever sets an alarm. It refuses descriptors; everything else is the same.
 //!
 //! # Tokens
 //!
-//! Token 0 is the waker, the tokens after it are the clocks' timerfds. What else the loop will wait for takes the
-//! tokens from there on.
+//! Token 0 is the waker, the tokens after it are the clocks' timerfds. Descriptors take the tokens from there on, each
+//! one once.
 
+mod descriptors;
 mod eventfd;
 #[cfg(feature = "sim")]
 mod sleeper;
@@ -67,9 +68,13 @@ mod timers;
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
 
+pub(crate) use descriptors::Interest;
+pub(crate) use descriptors::Watch;
+pub(crate) use descriptors::Watcher;
 pub(crate) use eventfd::Eventfd;
 
-use crate::error::TimerError;
+use crate::error::EventLoopError;
+use crate::error::WatchError;
 use crate::job::Job;
 use crate::sync::Arc;
 use crate::sync::JoinHandle;
@@ -79,6 +84,7 @@ use crate::sync::current_thread;
 use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Nanos;
+use descriptors::Descriptors;
 use mio::Events;
 use mio::Poll;
 use mio::Token;
@@ -89,6 +95,7 @@ use sleeper::Sleeper;
 use state::State;
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use timers::Timers;
 
@@ -126,10 +133,12 @@ pub(crate) struct TimerKey {
 const WAKER: Token = Token(0);
 const FIRST_CLOCK: usize = 1;
 const CLOCKS: [Clock; 3] = [Clock::Monotonic, Clock::Boottime, Clock::Wall];
+const FIRST_DESCRIPTOR: usize = FIRST_CLOCK + CLOCKS.len();
 
-/// A thread that waits on the kernel, and the timers it serves. See the module's description.
+/// A thread that waits on the kernel, and the timers and descriptors it serves. See the module's description.
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
+    descriptors: Arc<Descriptors>,
     state: State,
     bed: Bed,
     /// `None` if it is a thread of a simulation.
@@ -153,13 +162,15 @@ impl EventLoop {
     /// # Errors
     ///
     /// If the process has no file descriptor or no thread left, or the kernel has no timerfd.
-    pub(crate) fn start(name: &str) -> Result<Arc<Self>, TimerError> {
+    pub(crate) fn start(name: &str) -> Result<Arc<Self>, EventLoopError> {
         let poll = Poll::new().map_err(unavailable)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(unavailable)?;
         let timers =
             |place: usize| Timers::new(CLOCKS[place], poll.registry(), Token(FIRST_CLOCK + place)).map_err(unavailable);
+        let registry = poll.registry().try_clone().map_err(unavailable)?;
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
+            descriptors: Descriptors::new(Some(registry), FIRST_DESCRIPTOR),
             state: State::new(),
             bed: Bed::Poll(waker),
             thread: Mutex::new(None),
@@ -168,7 +179,7 @@ impl EventLoop {
         let thread = ThreadBuilder::new()
             .name(name.to_owned())
             .spawn(move || of_thread.run(poll))
-            .map_err(|error| TimerError::NoThread { errno: errno(&error) })?;
+            .map_err(|error| EventLoopError::NoThread { errno: errno(&error) })?;
         *event_loop.thread.lock() = Some(thread);
         Ok(event_loop)
     }
@@ -178,7 +189,9 @@ impl EventLoop {
     pub(crate) fn in_virtual_time() -> Arc<Self> {
         let sleeper = Arc::new(Sleeper::new());
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
-        Arc::new(Self { timers, state: State::new(), bed: Bed::Simulation(sleeper), thread: Mutex::new(None) })
+        let descriptors = Descriptors::new(None, FIRST_DESCRIPTOR);
+        let bed = Bed::Simulation(sleeper);
+        Arc::new(Self { timers, descriptors, state: State::new(), bed, thread: Mutex::new(None) })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -210,12 +223,35 @@ impl EventLoop {
         self.timers(key.clock).cancel(key.key)
     }
 
+    /// Waits until `fd` is ready for `interest`, and tells `watcher` so, once; [`Watch::rearm`] waits again. `None` if the
+    /// loop has ended.
+    ///
+    /// A descriptor that is ready already is told of at once, from the loop thread. The descriptor has to stay open as
+    /// long as the watch exists. The watch does not keep the watcher alive, so a watcher may have its own watch.
+    ///
+    /// # Errors
+    ///
+    /// In a forked child, in virtual time, and if the kernel refuses the descriptor.
+    pub(crate) fn watch<W: Watcher>(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+        watcher: &Arc<W>,
+    ) -> Result<Option<Watch>, WatchError> {
+        match &self.bed {
+            Bed::Poll(_) => Descriptors::watch(&self.descriptors, fd, interest, watcher),
+            #[cfg(feature = "sim")]
+            Bed::Simulation(_) => Err(WatchError::Unsupported { label: watcher.label().into() }),
+        }
+    }
+
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
-    /// When it returns no sink is being told anything and none will be, unless a sink itself calls it: then the thread
-    /// ends after the timers that it has already taken. A second call returns at once, with nothing.
+    /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
+    /// it: then the thread ends after what it has already taken. A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.timers.iter().flat_map(Timers::close).collect();
+        self.descriptors.close();
         self.state.stop();
         let thread = self.thread.lock().take();
         match &self.bed {
@@ -276,7 +312,7 @@ impl EventLoop {
     /// The thread of a loop on the kernel.
     fn run(&self, mut poll: Poll) {
         let mut events = Events::with_capacity(64);
-        let mut batch = Vec::new();
+        let (mut due, mut ready) = (Vec::new(), Vec::new());
         while !self.state.is_stopping() {
             match poll.poll(&mut events, None) {
                 Ok(()) => {}
@@ -286,14 +322,17 @@ impl EventLoop {
             }
             self.state.wake_up();
             for event in &events {
-                if let Some(timers) = event.token().0.checked_sub(FIRST_CLOCK).and_then(|place| self.timers.get(place))
-                {
-                    timers.deliver(&mut batch);
+                match event.token() {
+                    // It has woken the thread, to look whether it shall end.
+                    WAKER => {}
+                    Token(place @ FIRST_CLOCK..FIRST_DESCRIPTOR) => self.timers[place - FIRST_CLOCK].deliver(&mut due),
+                    Token(_) => self.descriptors.deliver(event, &mut ready),
                 }
             }
         }
-        // Whatever ended the loop: from here on nobody waits for a timer that cannot come.
+        // Whatever ended the loop: from here on nobody waits for what cannot come.
         self.timers.iter().for_each(Timers::refuse);
+        self.descriptors.close();
     }
 }
 
@@ -307,11 +346,11 @@ fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or_default()
 }
 
-fn unavailable(error: io::Error) -> TimerError {
+fn unavailable(error: io::Error) -> EventLoopError {
     let errno = errno(&error);
     if [Errno::MFILE, Errno::NFILE].iter().any(|none_left| none_left.raw_os_error() == errno) {
-        TimerError::NoDescriptor { errno }
+        EventLoopError::NoDescriptor { errno }
     } else {
-        TimerError::Unavailable { errno }
+        EventLoopError::Unavailable { errno }
     }
 }

@@ -4,7 +4,7 @@ use super::Sink;
 use super::TimerKey;
 use super::timers::TURN;
 use super::unavailable;
-use crate::error::TimerError;
+use crate::error::EventLoopError;
 use crate::job::Job;
 use crate::sync::Arc;
 use crate::sync::AtomicU32;
@@ -448,7 +448,7 @@ fn a_panicking_sink_or_job_does_not_end_the_loop() {
 #[test]
 fn a_lack_of_descriptors_is_told_from_other_refusals() {
     let error = |errno| unavailable(io::Error::from_raw_os_error(errno));
-    assert_eq!(error(24), TimerError::NoDescriptor { errno: 24 });
-    assert_eq!(error(23), TimerError::NoDescriptor { errno: 23 });
-    assert_eq!(error(12), TimerError::Unavailable { errno: 12 });
+    assert_eq!(error(24), EventLoopError::NoDescriptor { errno: 24 });
+    assert_eq!(error(23), EventLoopError::NoDescriptor { errno: 23 });
+    assert_eq!(error(12), EventLoopError::Unavailable { errno: 12 });
 }

@@ -21,6 +21,8 @@ mod pool;
 #[cfg(concourse_shuttle)]
 mod program;
 mod semaphore;
+#[cfg(feature = "signal")]
+mod signal;
 mod source;
 mod target;
 mod ticket;

@@ -14,18 +14,18 @@ use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::collections::VecDeque;
 
 /// A queue that whoever likes may run, on several threads at once.
-struct Line {
+pub(super) struct Line {
     jobs: Mutex<VecDeque<Job>>,
     label: Arc<str>,
     engine: Arc<Engine>,
 }
 
 impl Line {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { jobs: Mutex::new(VecDeque::new()), label: "model".into(), engine: Engine::in_place() })
     }
 
-    fn run(&self) {
+    pub(super) fn run(&self) {
         loop {
             let next = self.jobs.lock().pop_front();
             let Some(job) = next else { break };

@@ -7,6 +7,7 @@ use super::state::Turn;
 use crate::engine::Engine;
 use crate::error::SuspendError;
 use crate::job::Job;
+use crate::job::Panic;
 use crate::job::Route;
 use crate::job::contain;
 use crate::qos::Qos;
@@ -209,19 +210,18 @@ impl<P: Pending> Delivery<P> {
     }
 
     /// Lets go of everything; only the owner of the turn may. The cancel handler comes last and is not kept from it by a
-    /// capture that panics when it is dropped.
+    /// capture or a pending value that panics when it is dropped.
     fn close(&self, cancelled: bool) {
         let handlers = mem::take(&mut *self.handlers.lock());
         self.hot.state.close();
         let Handlers { registered, event, cancelled: announce } = handlers;
-        let dropped = contain(|| {
-            drop((registered, event));
-            self.hot.pending.close();
-        });
+        let dropped = [contain(|| drop((registered, event))), contain(|| self.hot.pending.close())];
         if let Some(announce) = announce.filter(|_| cancelled) {
             announce();
         }
-        if let Err(panic) = dropped {
+        let mut panics = dropped.into_iter().filter_map(Result::err);
+        if let Some(panic) = panics.next() {
+            panics.for_each(Panic::bury);
             panic.resume();
         }
     }

@@ -11,6 +11,7 @@
 //! | [`Source::replace`] | any `T` | the latest |
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
+//! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
 //!
 //! # Life
 //!
@@ -30,6 +31,8 @@
 mod data;
 pub(crate) mod delivery;
 mod merge;
+#[cfg(feature = "signal")]
+pub(crate) mod signal;
 pub(crate) mod state;
 mod timer;
 
@@ -46,6 +49,16 @@ pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;
 pub use merge::Min;
+#[cfg(feature = "signal")]
+pub use signal::Arrivals;
+#[cfg(feature = "signal")]
+pub use signal::GracefulShutdown;
+#[cfg(feature = "signal")]
+pub use signal::SignalSender;
+#[cfg(feature = "signal")]
+pub use signal::Signals;
+#[cfg(feature = "signal")]
+pub use signal::graceful_shutdown;
 pub use timer::Schedule;
 pub use timer::Timer;
 
