@@ -73,7 +73,9 @@ impl Client {
     /// Whether the server, and not somebody in its place, is there.
     pub(crate) fn is_there(&self) -> bool {
         match reply(self.agent.get(format!("{}{}", self.server, wire::HEALTH)).call()) {
-            Reply::Answer { status: 200, body, .. } => serde_json::from_str(&body).is_ok_and(|health: Health| health.ok),
+            Reply::Answer { status: 200, body, .. } => {
+                serde_json::from_str(&body).is_ok_and(|health: Health| health.ok)
+            }
             _ => false,
         }
     }

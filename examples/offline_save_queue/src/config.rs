@@ -54,7 +54,9 @@ impl Config {
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         match config {
-            Self { lanes: Some(0), .. } => Err("lanes = 0 would send nothing; `offline_save_queue pause` does that".to_owned()),
+            Self { lanes: Some(0), .. } => {
+                Err("lanes = 0 would send nothing; `offline_save_queue pause` does that".to_owned())
+            }
             Self { lanes: Some(257..), .. } => Err("more than 256 lanes are no use".to_owned()),
             Self { max_attempts: Some(0), .. } => Err("max_attempts = 0 would give everything up".to_owned()),
             _ => Ok(config),
@@ -128,7 +130,10 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(config.rules(), Rules { max_ops: 10, max_bytes: 1000, full: Full::DropOldest, coalesce: Coalesce::Last });
+        assert_eq!(
+            config.rules(),
+            Rules { max_ops: 10, max_bytes: 1000, full: Full::DropOldest, coalesce: Coalesce::Last }
+        );
         assert_eq!(
             config.policy(),
             Policy {
@@ -144,7 +149,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for text in ["servr = 'x'", "lanes = 0", "lanes = 300", "max_attempts = 0", "timeout = 'soon'", "full = 'maybe'", "="] {
+        for text in
+            ["servr = 'x'", "lanes = 0", "lanes = 300", "max_attempts = 0", "timeout = 'soon'", "full = 'maybe'", "="]
+        {
             assert!(Config::parse(text).is_err(), "{text}");
         }
     }

@@ -95,7 +95,9 @@ impl Home {
                         self.0.display()
                     )));
                 }
-                Err(TryLockError::Error(error)) => return Err(Failure::Internal(format!("{}: {error}", path.display()))),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Failure::Internal(format!("{}: {error}", path.display())));
+                }
             }
         }
     }

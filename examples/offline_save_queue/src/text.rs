@@ -37,7 +37,7 @@ pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn times_are_understood() {
-        for (text, ms) in [("250ms", 250), ("1.5s", 1_500), ("7", 7_000), ("2 min", 120_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, ms) in
+            [("250ms", 250), ("1.5s", 1_500), ("7", 7_000), ("2 min", 120_000), ("1h", 3_600_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "-1s", "5y", "nan", "1e99h"] {

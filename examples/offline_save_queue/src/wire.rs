@@ -6,7 +6,9 @@ use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_decode_str;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Names the save, the same each time it is sent.
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -52,6 +54,11 @@ pub(crate) struct Health {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) error: String,
+}
+
+/// Reads a value that is there, also if it is `null`: that is an object like any other.
+pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 /// What came back for a save.
@@ -100,7 +107,8 @@ impl Reply {
 
 /// What a server says of its reasons: its own words, or the beginning of whatever it sent.
 fn reason(body: &str) -> String {
-    serde_json::from_str::<Refusal>(body).map_or_else(|_| body.trim().chars().take(120).collect(), |refusal| refusal.error)
+    serde_json::from_str::<Refusal>(body)
+        .map_or_else(|_| body.trim().chars().take(120).collect(), |refusal| refusal.error)
 }
 
 #[cfg(test)]
@@ -138,7 +146,10 @@ mod tests {
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             for body in ["", "<html>Bad gateway</html>", r#"{"error":"busy"}"#, ACK] {
                 let verdict = judge(status, body);
-                assert!(matches!(verdict, Verdict::Later { retry_after_s: Some(2), .. }), "{status} {body} {verdict:?}");
+                assert!(
+                    matches!(verdict, Verdict::Later { retry_after_s: Some(2), .. }),
+                    "{status} {body} {verdict:?}"
+                );
             }
         }
     }

@@ -39,9 +39,16 @@ pub(super) struct Lines {
     lines: HashMap<Arc<str>, Line>,
     ready: BTreeMap<Seq, Arc<str>>,
     resting: BTreeSet<(Moment, Seq, Arc<str>)>,
+    len: usize,
 }
 
 impl Lines {
+    /// How many saves wait, also those that cannot go on.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing that can go on, now or later.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.resting.is_empty()
     }
@@ -57,9 +64,9 @@ impl Lines {
 
     /// Puts a save into its line, at its place. It is ready from `due` on.
     pub(super) fn add(&mut self, line: Arc<str>, seq: Seq, attempts: u32, due: Moment) {
-        self.change(line, |line| {
-            line.places.insert(seq, Place { attempts, due });
-        });
+        let mut is_new = false;
+        self.change(line, |line| is_new = line.places.insert(seq, Place { attempts, due }).is_none());
+        self.len += usize::from(is_new);
     }
 
     /// Notes a dead letter: what is behind it in its line waits.
@@ -92,6 +99,7 @@ impl Lines {
         let line = self.lines.get_mut(&name)?;
         line.is_occupied = true;
         let place = line.places.remove(&seq)?;
+        self.len -= 1;
         Some((seq, place.attempts, name))
     }
 
@@ -108,10 +116,10 @@ impl Lines {
         if before == after {
             return;
         }
-        if let Some((seq, place)) = before {
-            if self.ready.remove(&seq).is_none() {
-                self.resting.remove(&(place.due, seq, Arc::clone(&name)));
-            }
+        if let Some((seq, place)) = before
+            && self.ready.remove(&seq).is_none()
+        {
+            self.resting.remove(&(place.due, seq, Arc::clone(&name)));
         }
         if let Some((seq, place)) = after {
             if place.due > Moment::ZERO {

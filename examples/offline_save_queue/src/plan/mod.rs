@@ -86,12 +86,25 @@ pub(crate) enum Step {
 /// What became of a save.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Sent { duplicate: bool },
+    Sent {
+        duplicate: bool,
+    },
     /// It has been put back and will be due in a while.
-    Again { attempts: u32, delay: Duration, status: u16, why: String },
-    Dead { attempts: u32, status: Option<u16>, why: String },
+    Again {
+        attempts: u32,
+        delay: Duration,
+        status: u16,
+        why: String,
+    },
+    Dead {
+        attempts: u32,
+        status: Option<u16>,
+        why: String,
+    },
     /// It has been put back as it was: it did not get there.
-    Unsent { why: String },
+    Unsent {
+        why: String,
+    },
 }
 
 /// What keeps saves back that are due.
@@ -165,11 +178,13 @@ impl Plan {
             return Step::Probe;
         }
         self.lines.wake(now);
-        if self.in_flight.len() < self.policy.lanes && self.link.may_send(now, self.in_flight.len()) {
-            if let Some((seq, attempts, line)) = self.lines.pop() {
-                self.in_flight.insert(seq, Flight { line, attempts });
-                return Step::Send(seq);
-            }
+        let in_flight = self.in_flight.len();
+        if in_flight < self.policy.lanes
+            && self.link.may_send(now, in_flight)
+            && let Some((seq, attempts, line)) = self.lines.pop()
+        {
+            self.in_flight.insert(seq, Flight { line, attempts });
+            return Step::Send(seq);
         }
         Step::Rest(self.wakes_at())
     }
@@ -228,6 +243,14 @@ impl Plan {
         Some(self.bury(line, seq, attempts, None, "what is stored is not what was saved".to_owned()))
     }
 
+    /// Puts a save back as it was: it could not be read, and so not be sent.
+    pub(crate) fn put_back(&mut self, seq: Seq, now: Moment) {
+        if let Some(Flight { line, attempts }) = self.in_flight.remove(&seq) {
+            self.lines.vacate(&line);
+            self.lines.add(line, seq, attempts, now);
+        }
+    }
+
     /// Takes out a save that somebody has taken away while it waited.
     pub(crate) fn vanished(&mut self, seq: Seq) {
         if let Some(flight) = self.in_flight.remove(&seq) {
@@ -262,6 +285,11 @@ impl Plan {
         self.link.is_down()
     }
 
+    /// How many saves wait or are on their way.
+    pub(crate) fn pending(&self) -> usize {
+        self.lines.len() + self.in_flight.len()
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -271,11 +299,6 @@ impl Plan {
         let is_held = self.holds != Holds::default();
         let will_go_on = self.link.is_in_doubt() && self.lines.has_ready() && !is_held;
         self.in_flight.is_empty() && !self.link.is_probing() && !will_go_on
-    }
-
-    /// When the next save that rests is due.
-    pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.lines.next_due()
     }
 
     fn bury(&mut self, line: Arc<str>, seq: Seq, attempts: u32, status: Option<u16>, why: String) -> Fate {

@@ -115,7 +115,8 @@ impl Faults {
             }
             *seen += 1;
             let counted = seen.checked_sub(fault.after + 1);
-            let nth = counted.filter(|counted| counted % fault.every == fault.every - 1).map(|counted| counted / fault.every);
+            let nth =
+                counted.filter(|counted| counted % fault.every == fault.every - 1).map(|counted| counted / fault.every);
             if nth.is_some_and(|nth| fault.times.is_none_or(|times| nth < times)) {
                 return Some(fault.kind);
             }
@@ -126,7 +127,11 @@ impl Faults {
     /// What goes wrong with a look at the server's health. Only what keeps everybody from the server does.
     pub(super) fn hit_health(&self) -> Option<Kind> {
         let elapsed = self.started.elapsed();
-        let everybody = self.faults.iter().filter(|(fault, _)| fault.key.is_none() && fault.every == 1).map(|(fault, seen)| (fault.kind, fault, seen));
+        let everybody = self
+            .faults
+            .iter()
+            .filter(|(fault, _)| fault.key.is_none() && fault.every == 1)
+            .map(|(fault, seen)| (fault.kind, fault, seen));
         everybody
             .filter(|(_, fault, seen)| fault.times.is_none_or(|times| **seen < times + fault.after))
             .map(|(kind, ..)| kind)
@@ -166,7 +171,8 @@ mod tests {
 
     #[test]
     fn the_first_that_matches_hits() {
-        let mut faults = Faults::new(vec!["lost:key=b".parse().unwrap(), "status=503:html:retry-after=2".parse().unwrap()]);
+        let mut faults =
+            Faults::new(vec!["lost:key=b".parse().unwrap(), "status=503:html:retry-after=2".parse().unwrap()]);
         assert_eq!(faults.hit("b"), Some(Kind::Lost));
         assert_eq!(faults.hit("a"), Some(Kind::Status { status: 503, html: true, retry_after_s: Some(2) }));
     }
@@ -182,7 +188,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "status", "status=200", "status=x", "nothing", "flap=0s", "slow", "close:html", "close:every=x", "close:x"] {
+        for text in [
+            "",
+            "status",
+            "status=200",
+            "status=x",
+            "nothing",
+            "flap=0s",
+            "slow",
+            "close:html",
+            "close:every=x",
+            "close:x",
+        ] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }
     }

@@ -4,6 +4,7 @@ use crate::crash;
 use crate::failure::Context as _;
 use crate::failure::Failure;
 use crate::op::Change;
+use crate::wire::given;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ pub(crate) struct Entry {
     pub(crate) idem: String,
     pub(crate) key: String,
     /// The new object; none if it goes away.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<Box<RawValue>>,
 }
 
@@ -173,7 +174,9 @@ mod tests {
         assert_eq!(journal.object("a"), Some("[1]"));
         assert_eq!(journal.apply(&entry("c-2", "a", None)).unwrap(), Applied::Now);
         assert_eq!(Journal::open(&path).unwrap().object("a"), None);
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+        assert_eq!(journal.apply(&entry("c-3", "a", Some("null"))).unwrap(), Applied::Now);
+        assert_eq!(Journal::open(&path).unwrap().object("a"), Some("null"));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 
     #[test]

@@ -187,7 +187,9 @@ impl Books {
         }
         if request.method == "GET" {
             return Deed::Answer(match self.journal.object(&key) {
-                Some(body) => Answer { status: 200, retry_after_s: None, content_type: "application/json", body: body.to_owned() },
+                Some(body) => {
+                    Answer { status: 200, retry_after_s: None, content_type: "application/json", body: body.to_owned() }
+                }
                 None => refusal(404, "there is no such object"),
             });
         }
@@ -201,8 +203,11 @@ impl Books {
                 Deed::Close
             }
             Some(Kind::Status { status, html, retry_after_s }) => {
-                let answer =
-                    if html { Answer::html(status, "<html>Something is wrong.</html>") } else { refusal(status, "a fault, as asked for") };
+                let answer = if html {
+                    Answer::html(status, "<html>Something is wrong.</html>")
+                } else {
+                    refusal(status, "a fault, as asked for")
+                };
                 Deed::Answer(Answer { retry_after_s, ..answer })
             }
             Some(Kind::Html) => Deed::Answer(portal()),

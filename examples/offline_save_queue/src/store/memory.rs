@@ -11,6 +11,7 @@ use super::StoreError;
 use super::Totals;
 use super::Waiting;
 use super::Whereabouts;
+use crate::op::Change;
 use crate::op::Draft;
 use crate::op::Idem;
 use crate::op::Op;
@@ -31,6 +32,7 @@ pub(crate) struct Memory {
 #[derive(Clone, Default)]
 struct Shelf {
     letters: BTreeMap<Seq, Letter>,
+    bytes: i64,
     last: Seq,
     totals: Totals,
     paused: bool,
@@ -39,20 +41,26 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn size(&self) -> i64 {
-        let size = |op: &Op| op.key.len() + op.change.body().map_or(0, str::len);
-        self.letters.values().map(|letter| size(&letter.op) as i64).sum()
+    fn remove(&mut self, seq: Seq) {
+        if let Some(letter) = self.letters.remove(&seq) {
+            self.bytes -= size(&letter.op.key, &letter.op.change);
+        }
     }
 
     fn drop_where(&mut self, which: impl Fn(&Letter) -> bool) -> Vec<Seq> {
-        let dropped: Vec<Seq> = self.letters.values().filter(|letter| which(letter)).map(|letter| letter.op.seq).collect();
+        let dropped: Vec<Seq> =
+            self.letters.values().filter(|letter| which(letter)).map(|letter| letter.op.seq).collect();
         for seq in &dropped {
-            self.letters.remove(seq);
+            self.remove(*seq);
             self.totals.dropped += 1;
             self.totals.revision += 1;
         }
         dropped
     }
+}
+
+fn size(key: &str, change: &Change) -> i64 {
+    (key.len() + change.body().map_or(0, str::len)) as i64
 }
 
 impl Memory {
@@ -66,10 +74,8 @@ impl Memory {
         if shelf.broken {
             return Err(StoreError::Failed("database or disk is full".to_owned()));
         }
-        let mut changed = shelf.clone();
-        let result = change(&mut changed)?;
-        changed.writes += 1;
-        *shelf = changed;
+        let result = change(&mut shelf)?;
+        shelf.writes += 1;
         self.own_writes += 1;
         Ok(result)
     }
@@ -77,20 +83,22 @@ impl Memory {
 
 impl Store for Memory {
     fn save(&mut self, drafts: &[Draft], rules: &Rules, now_ms: i64) -> Result<Vec<Receipt>, StoreError> {
-        self.write(|shelf| {
+        self.write(|kept| {
+            let mut shelf = kept.clone();
             let mut receipts = Vec::new();
             for draft in drafts {
                 if rules.coalesce == Coalesce::Last {
                     shelf.drop_where(|letter| !letter.is_dead && letter.op.key == draft.key);
                 }
-                let size = (draft.key.len() + draft.change.body().map_or(0, str::len)) as i64;
-                while shelf.letters.len() as i64 >= rules.max_ops || shelf.size() + size > rules.max_bytes {
+                let size = size(&draft.key, &draft.change);
+                while shelf.letters.len() as i64 >= rules.max_ops || shelf.bytes + size > rules.max_bytes {
                     let oldest = shelf.letters.values().find(|letter| !letter.is_dead).map(|letter| letter.op.seq);
                     match oldest.filter(|_| rules.full == Full::DropOldest) {
                         Some(oldest) => drop(shelf.drop_where(|letter| letter.op.seq == oldest)),
                         None => return Err(StoreError::Full("the queue is full".to_owned())),
                     }
                 }
+                shelf.bytes += size;
                 shelf.last += 1;
                 shelf.totals.saved += 1;
                 let (seq, idem) = (shelf.last, Idem::new("memory", shelf.last));
@@ -107,6 +115,7 @@ impl Store for Memory {
                 shelf.letters.insert(seq, letter);
                 receipts.push(Receipt { seq, idem });
             }
+            *kept = shelf;
             Ok(receipts)
         })
     }
@@ -134,7 +143,7 @@ impl Store for Memory {
             for outcome in outcomes {
                 match outcome.clone() {
                     Outcome::Sent { seq } => {
-                        shelf.letters.remove(&seq);
+                        shelf.remove(seq);
                         shelf.totals.sent += 1;
                     }
                     Outcome::Again { seq, attempts, next_at_ms, status, why } => {
@@ -201,7 +210,7 @@ impl Store for Memory {
         let shelf = self.shelf.lock();
         let dead = shelf.letters.values().filter(|letter| letter.is_dead).count() as i64;
         let pending = shelf.letters.len() as i64 - dead;
-        Ok(Totals { pending, dead, bytes: shelf.size(), ..shelf.totals })
+        Ok(Totals { pending, dead, bytes: shelf.bytes, ..shelf.totals })
     }
 
     fn stamp(&mut self) -> Result<i64, StoreError> {
@@ -210,8 +219,9 @@ impl Store for Memory {
 
     fn whereabouts(&mut self, seq: Seq) -> Result<Whereabouts, StoreError> {
         let shelf = self.shelf.lock();
-        Ok(shelf.letters.get(&seq).map_or(Whereabouts::Gone, |letter| {
-            if letter.is_dead { Whereabouts::Dead } else { Whereabouts::Waiting }
-        }))
+        Ok(shelf
+            .letters
+            .get(&seq)
+            .map_or(Whereabouts::Gone, |letter| if letter.is_dead { Whereabouts::Dead } else { Whereabouts::Waiting }))
     }
 }

@@ -54,7 +54,11 @@ impl Sqlite {
         }
         match version(&connection)? {
             1 => {}
-            newer => return Err(StoreError::Failed(format!("the store is of version {newer}, which this program does not know"))),
+            newer => {
+                return Err(StoreError::Failed(format!(
+                    "the store is of version {newer}, which this program does not know"
+                )));
+            }
         }
         // Full: a commit returns when its log is on the disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -94,7 +98,8 @@ impl Sqlite {
     /// The rows from one end to the other, as far as they can be read. Rows that are not what was saved are left out.
     pub(super) fn readable(&self, backwards: bool) -> Vec<Letter> {
         let order = if backwards { "DESC" } else { "ASC" };
-        let Ok(mut statement) = self.0.prepare(&format!("SELECT {LETTER} FROM ops NOT INDEXED ORDER BY seq {order}")) else {
+        let Ok(mut statement) = self.0.prepare(&format!("SELECT {LETTER} FROM ops NOT INDEXED ORDER BY seq {order}"))
+        else {
             return Vec::new();
         };
         let Ok(rows) = statement.query_map([], letter) else { return Vec::new() };
@@ -102,7 +107,10 @@ impl Sqlite {
     }
 
     /// The connection, for salvage to write all or nothing.
-    pub(super) fn all_or_nothing(&mut self, write: impl FnOnce(&mut Self) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) fn all_or_nothing(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.0.execute_batch("BEGIN IMMEDIATE")?;
         match write(self) {
             Ok(()) => Ok(self.0.execute_batch("COMMIT")?),
@@ -154,9 +162,8 @@ impl Store for Sqlite {
         let mut receipts = Vec::with_capacity(drafts.len());
         for (draft, seq) in drafts.iter().zip(last.unwrap_or(0) + 1..) {
             if rules.coalesce == Coalesce::Last {
-                let replaced = transaction
-                    .prepare_cached("DELETE FROM ops WHERE key = ? AND state = 0")?
-                    .execute([&draft.key])?;
+                let replaced =
+                    transaction.prepare_cached("DELETE FROM ops WHERE key = ? AND state = 0")?.execute([&draft.key])?;
                 note_dropped(&transaction, replaced)?;
             }
             make_room(&transaction, draft, rules)?;
@@ -185,8 +192,7 @@ impl Store for Sqlite {
     }
 
     fn load(&mut self, seq: Seq) -> Result<Option<Loaded>, StoreError> {
-        let mut statement =
-            self.0.prepare_cached(&format!("SELECT {LETTER} FROM ops WHERE seq = ? AND state = 0"))?;
+        let mut statement = self.0.prepare_cached(&format!("SELECT {LETTER} FROM ops WHERE seq = ? AND state = 0"))?;
         let row = statement.query_row([seq], letter).optional()?;
         Ok(row.map(|(letter, intact)| if intact { Loaded::Intact(letter.op) } else { Loaded::Damaged }))
     }
@@ -196,7 +202,8 @@ impl Store for Sqlite {
         for outcome in outcomes {
             match outcome {
                 Outcome::Sent { seq } => {
-                    let sent = transaction.prepare_cached("DELETE FROM ops WHERE seq = ? AND state = 0")?.execute([seq])?;
+                    let sent =
+                        transaction.prepare_cached("DELETE FROM ops WHERE seq = ? AND state = 0")?.execute([seq])?;
                     transaction.prepare_cached("UPDATE meta SET sent = sent + ?")?.execute([sent as i64])?;
                 }
                 Outcome::Again { seq, attempts, next_at_ms, status, why } => {

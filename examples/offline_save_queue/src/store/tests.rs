@@ -209,7 +209,10 @@ fn what_can_be_read_of_a_damaged_store_is_kept_under_its_old_names() {
     let mut store = Sqlite::open(&path).unwrap();
     store.check().unwrap();
     let letters = store.list().unwrap();
-    assert_eq!(letters.iter().map(|letter| (letter.op.seq, letter.is_dead)).collect::<Vec<_>>(), [(2, true), (3, false)]);
+    assert_eq!(
+        letters.iter().map(|letter| (letter.op.seq, letter.is_dead)).collect::<Vec<_>>(),
+        [(2, true), (3, false)]
+    );
     assert_eq!(letters[1].op.idem, receipts[2].idem);
     let next = store.save(&drafts(&["d"]), &Rules::default(), 0).unwrap().remove(0);
     assert_eq!(next.seq, 4);
