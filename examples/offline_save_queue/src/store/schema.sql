@@ -5,7 +5,7 @@ CREATE TABLE ops (
     body        TEXT,                               -- JSON; NULL deletes the object
     crc         INTEGER NOT NULL,                   -- of key and body
     idem        TEXT NOT NULL UNIQUE,
-    state       INTEGER NOT NULL DEFAULT 0,
+    state       INTEGER NOT NULL DEFAULT 0 CHECK (state IN (0, 1)),
     attempts    INTEGER NOT NULL DEFAULT 0,
     next_at_ms  INTEGER NOT NULL DEFAULT 0,
     last_status INTEGER,

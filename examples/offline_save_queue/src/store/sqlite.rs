@@ -65,10 +65,24 @@ impl Sqlite {
         Ok(Self(connection))
     }
 
-    /// Reads the whole file and tells whether it is sound.
+    /// Reads the whole file and tells whether it is sound: its pages, its indexes, its columns, and its sums.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let verdict: String = self.0.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt(verdict)) }
+        let verdict: String = self.0.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StoreError::Corrupt(verdict));
+        }
+        let mut rows = self.0.prepare(&format!("SELECT {LETTER} FROM ops"))?;
+        rows.query_map([], letter)?.try_for_each(|row| row.map(drop))?;
+        let adds_up: bool = self.0.query_row(
+            "SELECT client <> '' AND paused IN (0, 1)
+                AND (pending, dead) = (SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1) FROM ops)
+                AND bytes = (SELECT ifnull(sum(octet_length(key) + ifnull(octet_length(body), 0)), 0) FROM ops)
+                AND ifnull((SELECT max(seq) FROM ops), 0) <= ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'ops'), 0)
+             FROM meta",
+            [],
+            |row| row.get(0),
+        )?;
+        if adds_up { Ok(()) } else { Err(StoreError::Corrupt("its sums do not add up".to_owned())) }
     }
 
     /// Puts a row of another store into this one, in its old place and under its old name.
@@ -103,7 +117,9 @@ impl Sqlite {
             return Vec::new();
         };
         let Ok(rows) = statement.query_map([], letter) else { return Vec::new() };
-        rows.map_while(Result::ok).filter_map(|(letter, intact)| intact.then_some(letter)).collect()
+        // A row that makes no sense is left out. What SQLite itself cannot read ends it.
+        let legible = rows.take_while(|row| !matches!(row, Err(rusqlite::Error::SqliteFailure(..)))).flatten();
+        legible.filter_map(|(letter, intact)| intact.then_some(letter)).collect()
     }
 
     /// The connection, for salvage to write all or nothing.
@@ -404,7 +420,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
-            _ => Self::Failed(error.to_string()),
+            Some(_) => Self::Failed(error.to_string()),
+            // A column is not what this program writes, or a row is missing that always is there.
+            None => Self::Corrupt(error.to_string()),
         }
     }
 }
