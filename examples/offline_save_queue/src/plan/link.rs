@@ -107,6 +107,10 @@ impl Link {
 
     /// Nobody has answered a probe.
     pub(crate) fn probe_failed(&mut self, now: Moment, probes: Probes, rng: &mut fastrand::Rng) {
+        if !self.is_probing {
+            // A save that was on its way as well has been answered meanwhile, and knows better.
+            return;
+        }
         self.is_probing = false;
         self.failures = self.failures.saturating_add(1);
         let doublings = (self.failures - PATIENCE).min(20);
@@ -169,6 +173,18 @@ mod tests {
             }
             assert!((6..=12).contains(&attempts), "{attempts}");
         }
+    }
+
+    #[test]
+    fn an_answer_overrules_a_probe_that_is_still_out() {
+        let (mut link, mut rng, now) = (Link::default(), rng(), Moment::ZERO);
+        for _ in 0..3 {
+            let _ = link.failed(now, Probes::default(), &mut rng);
+        }
+        link.probed();
+        assert_eq!(link.succeeded(), Turn::CameUp);
+        link.probe_failed(now, Probes::default(), &mut rng);
+        assert!(link.may_send(now, 3) && link.opens_at().is_none());
     }
 
     #[test]

@@ -107,39 +107,29 @@ impl Faults {
 
     /// What goes wrong with the next request for the object under `key`, if anything.
     pub(super) fn hit(&mut self, key: &str) -> Option<Kind> {
+        self.first(|fault| fault.key.as_deref().is_none_or(|only| only == key))
+    }
+
+    /// What goes wrong with a look at the server's health. Only what keeps everybody from the server does.
+    pub(super) fn hit_health(&mut self) -> Option<Kind> {
+        self.first(|fault| fault.key.is_none() && matches!(fault.kind, Kind::Html | Kind::Flap(_)))
+    }
+
+    fn first(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Kind> {
         let elapsed = self.started.elapsed();
-        let matching = self.faults.iter_mut().filter(|(fault, _)| fault.key.as_deref().is_none_or(|only| only == key));
-        for (fault, seen) in matching {
+        for (fault, seen) in self.faults.iter_mut().filter(|(fault, _)| concerns(fault)) {
             if matches!(fault.kind, Kind::Flap(time) if !is_away(time, elapsed)) {
                 continue;
             }
             *seen += 1;
-            let counted = seen.checked_sub(fault.after + 1);
-            let nth =
-                counted.filter(|counted| counted % fault.every == fault.every - 1).map(|counted| counted / fault.every);
-            if nth.is_some_and(|nth| fault.times.is_none_or(|times| nth < times)) {
+            // Which of those that are not spared it is, and how often the fault has come if it comes now.
+            let counted = seen.saturating_sub(fault.after);
+            let is_its_turn = counted > 0 && counted.is_multiple_of(fault.every);
+            if is_its_turn && fault.times.is_none_or(|times| counted / fault.every <= times) {
                 return Some(fault.kind);
             }
         }
         None
-    }
-
-    /// What goes wrong with a look at the server's health. Only what keeps everybody from the server does.
-    pub(super) fn hit_health(&self) -> Option<Kind> {
-        let elapsed = self.started.elapsed();
-        let everybody = self
-            .faults
-            .iter()
-            .filter(|(fault, _)| fault.key.is_none() && fault.every == 1)
-            .map(|(fault, seen)| (fault.kind, fault, seen));
-        everybody
-            .filter(|(_, fault, seen)| fault.times.is_none_or(|times| **seen < times + fault.after))
-            .map(|(kind, ..)| kind)
-            .find(|kind| match kind {
-                Kind::Flap(time) => is_away(*time, elapsed),
-                Kind::Html => true,
-                _ => false,
-            })
     }
 }
 
@@ -179,9 +169,10 @@ mod tests {
 
     #[test]
     fn a_portal_answers_for_the_servers_health_as_long_as_it_is_there() {
-        let mut faults = Faults::new(vec!["html:times=1".parse().unwrap()]);
+        let mut faults = Faults::new(vec!["html:times=2".parse().unwrap()]);
         assert_eq!(faults.hit_health(), Some(Kind::Html));
         assert_eq!(faults.hit("a"), Some(Kind::Html));
+        assert_eq!(faults.hit("a"), None);
         assert_eq!(faults.hit_health(), None);
         assert_eq!(Faults::new(vec!["status=503".parse().unwrap()]).hit_health(), None);
     }
