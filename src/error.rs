@@ -27,10 +27,14 @@ macro_rules! errors {
 }
 
 mod event_loop;
+#[cfg(feature = "fs")]
+mod file;
 #[cfg(feature = "signal")]
 mod signal;
 
 pub use event_loop::{EventLoopError, WatchError};
+#[cfg(feature = "fs")]
+pub use file::FileError;
 #[cfg(feature = "signal")]
 pub use signal::SignalError;
 

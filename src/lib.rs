@@ -77,6 +77,8 @@ mod wait_for;
 mod work_item;
 
 pub use engine::{LossReport, PanicReport};
+#[cfg(feature = "fs")]
+pub use error::FileError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{

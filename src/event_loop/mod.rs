@@ -60,6 +60,8 @@
 
 mod descriptors;
 mod eventfd;
+#[cfg(feature = "fs")]
+mod notices;
 #[cfg(feature = "sim")]
 mod sleeper;
 mod state;
@@ -72,6 +74,22 @@ pub(crate) use descriptors::Interest;
 pub(crate) use descriptors::Watch;
 pub(crate) use descriptors::Watcher;
 pub(crate) use eventfd::Eventfd;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Hearing;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Mark;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Notices;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Refusal;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Scope;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Told;
+#[cfg(feature = "fs")]
+pub(crate) use notices::Witness;
+#[cfg(feature = "fs")]
+pub(crate) use notices::path_of;
 
 use crate::error::EventLoopError;
 use crate::error::WatchError;
@@ -80,6 +98,8 @@ use crate::sync::Arc;
 use crate::sync::JoinHandle;
 use crate::sync::Mutex;
 use crate::sync::ThreadBuilder;
+#[cfg(feature = "fs")]
+use crate::sync::Weak;
 use crate::sync::current_thread;
 use crate::sync::is_child;
 use crate::time::Clock;
@@ -139,6 +159,9 @@ const FIRST_DESCRIPTOR: usize = FIRST_CLOCK + CLOCKS.len();
 pub(crate) struct EventLoop {
     timers: [Timers; CLOCKS.len()],
     descriptors: Arc<Descriptors>,
+    /// What the kernel tells of files, as long as a source marks any.
+    #[cfg(feature = "fs")]
+    notices: Mutex<Option<Weak<Notices>>>,
     state: State,
     bed: Bed,
     /// `None` if it is a thread of a simulation.
@@ -171,6 +194,8 @@ impl EventLoop {
         let event_loop = Arc::new(Self {
             timers: [timers(0)?, timers(1)?, timers(2)?],
             descriptors: Descriptors::new(Some(registry), FIRST_DESCRIPTOR),
+            #[cfg(feature = "fs")]
+            notices: Mutex::new(None),
             state: State::new(),
             bed: Bed::Poll(waker),
             thread: Mutex::new(None),
@@ -191,7 +216,15 @@ impl EventLoop {
         let timers = CLOCKS.map(|clock| Timers::in_virtual_time(clock, Arc::clone(&sleeper)));
         let descriptors = Descriptors::new(None, FIRST_DESCRIPTOR);
         let bed = Bed::Simulation(sleeper);
-        Arc::new(Self { timers, descriptors, state: State::new(), bed, thread: Mutex::new(None) })
+        Arc::new(Self {
+            timers,
+            descriptors,
+            #[cfg(feature = "fs")]
+            notices: Mutex::new(None),
+            state: State::new(),
+            bed,
+            thread: Mutex::new(None),
+        })
     }
 
     /// Arms a timer: `sink` is told, with `job`, once the clock has reached `due`.
@@ -243,6 +276,29 @@ impl EventLoop {
             #[cfg(feature = "sim")]
             Bed::Simulation(_) => Err(WatchError::Unsupported { label: watcher.label().into() }),
         }
+    }
+
+    /// Whether this is a loop in virtual time, which the kernel tells nothing.
+    #[cfg(feature = "fs")]
+    pub(crate) fn is_simulated(&self) -> bool {
+        !matches!(self.bed, Bed::Poll(_))
+    }
+
+    /// What the kernel tells of files: one for all sources of the runtime, as long as any of them needs it. `None` if the
+    /// loop has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch), and if the user has no inotify instance left.
+    #[cfg(feature = "fs")]
+    pub(crate) fn notices(&self) -> Result<Option<Arc<Notices>>, Refusal> {
+        let mut notices = self.notices.lock();
+        if let Some(open) = notices.as_ref().and_then(Weak::upgrade) {
+            return Ok(Some(open));
+        }
+        let opened = Notices::open(self)?;
+        *notices = opened.as_ref().map(Arc::downgrade);
+        Ok(opened)
     }
 
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.

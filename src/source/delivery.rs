@@ -154,6 +154,11 @@ impl<P: Pending> Delivery<P> {
         self.owe(self.hot.state.cancel_now());
     }
 
+    /// True if the source is suspended: nobody takes what is pending.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hot.state.is_held()
+    }
+
     /// Ends without a cancel handler, unless it is cancelled already.
     pub(crate) fn end(self: &Arc<Self>) {
         self.owe(self.hot.state.end());

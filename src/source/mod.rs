@@ -12,6 +12,8 @@
 //! | [`Source::merging`] | any [`Merge`] | what they came to |
 //! | [`Source::timer`] | the times that come | how many they are |
 //! | `Source::signal` | a signal's arrivals | how many they are, and who sent the last |
+//! | `Source::file` | what happens at a path, or below it | the paths, each with its events |
+//! | `Source::vnode` | what happens to an open file | the events |
 //!
 //! # Life
 //!
@@ -30,6 +32,8 @@
 
 mod data;
 pub(crate) mod delivery;
+#[cfg(feature = "fs")]
+mod file;
 mod merge;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
@@ -45,6 +49,14 @@ pub use data::Merging;
 pub use data::Or;
 pub use data::Replace;
 pub use delivery::Pending;
+#[cfg(feature = "fs")]
+pub use file::File;
+#[cfg(feature = "fs")]
+pub use file::FileChanges;
+#[cfg(feature = "fs")]
+pub use file::FileEvents;
+#[cfg(feature = "fs")]
+pub use file::Vnode;
 pub use merge::Last;
 pub use merge::Max;
 pub use merge::Merge;

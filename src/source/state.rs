@@ -320,6 +320,11 @@ impl State {
         self.load().is_cancelled()
     }
 
+    /// No turn may begin before a suspension has ended.
+    pub(crate) fn is_held(&self) -> bool {
+        self.load().is_held()
+    }
+
     /// The next turn is the last, or there was one.
     pub(crate) fn has_ended(&self) -> bool {
         self.load().has_ended()
