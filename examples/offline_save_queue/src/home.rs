@@ -18,13 +18,13 @@ use std::time::Duration;
 /// The store.
 const STORE: &str = "queue.db";
 /// What other processes write first, before it gets into the store.
-pub(crate) const LOG: &str = "queue.db-wal";
+const LOG: &str = "queue.db-wal";
 /// Locked by whoever sends.
 const LOCK: &str = "queue.lock";
 /// Says how to send.
-pub(crate) const CONFIG: &str = "queue.toml";
+const CONFIG: &str = "queue.toml";
 /// While it exists, nothing is sent.
-pub(crate) const OFFLINE: &str = "offline";
+const OFFLINE: &str = "offline";
 /// What the one who sends says of itself.
 const LIVE: &str = "run.json";
 
@@ -45,12 +45,17 @@ impl Home {
         Ok(Self(path.to_owned()))
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.0
-    }
-
     pub(crate) fn config(&self) -> PathBuf {
         self.0.join(CONFIG)
+    }
+
+    pub(crate) fn offline(&self) -> PathBuf {
+        self.0.join(OFFLINE)
+    }
+
+    /// Where what is written to the store can be seen first.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join(LOG)
     }
 
     pub(crate) fn live(&self) -> PathBuf {
@@ -59,7 +64,7 @@ impl Home {
 
     /// Whether somebody has said that there is no network.
     pub(crate) fn is_offline(&self) -> bool {
-        self.0.join(OFFLINE).exists()
+        self.offline().exists()
     }
 
     pub(crate) fn store(&self) -> Result<Sqlite, StoreError> {
@@ -137,7 +142,7 @@ mod tests {
         let home = Home::open(&scratch.path("home")).unwrap();
         let draft = Draft { key: "a".to_owned(), change: Change::Delete };
         home.store().unwrap().save(&[draft], &Rules::default(), 0).unwrap();
-        let path = home.directory().join(STORE);
+        let path = home.0.join(STORE);
         let damaged = vec![b'?'; 5_000];
         fs::write(&path, &damaged).unwrap();
 

@@ -3,14 +3,19 @@
 //! Whoever has news merges a bit, from any thread and as often as it likes; the drain is woken once and told all of them. So
 //! no wake-up waits for another one, and none can be lost between two.
 
-use concourse::Dispatch;
+use crate::home::Home;
+use concourse::Dispatch as _;
+use concourse::Queue;
 use concourse::Signal;
 use concourse::Source;
+use concourse::source::File;
+use concourse::source::FileEvents;
 use concourse::source::Handle;
 use concourse::source::Or;
 use concourse::source::Signals;
 use concourse::source::Timer;
 use std::error::Error;
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -30,20 +35,32 @@ pub(crate) const RELOAD: u64 = 16;
 /// Nothing more is to be sent.
 pub(crate) const STOP: u64 = 32;
 
-/// How often the store and the files beside it are looked at, for what others have written.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often everything is looked at, whatever the watches say: no file system tells of all that other machines do.
+const SAFETY_NET: Duration = Duration::from_secs(1);
 
-/// What wakes a drain from outside: signals, and what others write. Dropping it lets go of them.
+/// How long a file is not listened to after it has changed. The drain writes to the store as well, all the time.
+const REST: Duration = Duration::from_millis(20);
+
+/// Any change of what is at a path.
+const ANY: FileEvents = FileEvents::WRITE
+    .union(FileEvents::EXTEND)
+    .union(FileEvents::CREATE)
+    .union(FileEvents::DELETE)
+    .union(FileEvents::RENAME);
+
+/// What wakes a drain from outside: signals, what others write, and a look now and then. Dropping it lets go of them.
 pub(crate) struct Reasons {
     _signals: [Source<Signals>; 3],
-    _look: Source<Timer>,
+    _files: [Source<File>; 3],
+    _safety_net: Source<Timer>,
 }
 
 impl Reasons {
-    /// Merges into `wake` whatever happens outside, and first of all a look at everything. The handlers run on `queue`, which must not be busy for long.
+    /// Merges into `wake` whatever happens outside, and first of all a look at everything. The handlers run on `queue`, which
+    /// must not be busy for long.
     ///
     /// The first `SIGINT` or `SIGTERM` stops the drain, the second one the process: everything is in the store.
-    pub(crate) fn watch(wake: &Handle<Or>, queue: &impl Dispatch) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn watch(home: &Home, wake: &Handle<Or>, queue: &Queue) -> Result<Self, Box<dyn Error>> {
         let merge = |why: u64| {
             let wake = wake.clone();
             move || {
@@ -62,6 +79,18 @@ impl Reasons {
             });
             source.activate()
         };
+        let file = |path: PathBuf, why: u64| {
+            let (tell, rest) = (merge(why), queue.clone());
+            let source = Source::file(queue, path, ANY).on_event_with(move |file, _| {
+                tell();
+                // What changes meanwhile is told afterwards, all at once.
+                if let Ok(suspended) = file.suspend_guard() {
+                    // Without a timer the guard is dropped here, and the file listened to again at once.
+                    let _ = rest.after(REST, move || drop(suspended));
+                }
+            });
+            source.activate()
+        };
         let (reload, look) = (merge(RELOAD), merge(STORE | NETWORK | CONFIG));
         Ok(Self {
             _signals: [
@@ -69,7 +98,12 @@ impl Reasons {
                 stop(Signal::TERM)?,
                 Source::signal(queue, Signal::HUP).on_event(move |_| reload()).activate()?,
             ],
-            _look: Source::timer(queue).every(LOOK).leeway(LOOK / 4).on_event(move |_| look()).activate()?,
+            _files: [file(home.log(), STORE)?, file(home.offline(), NETWORK)?, file(home.config(), CONFIG)?],
+            _safety_net: Source::timer(queue)
+                .every(SAFETY_NET)
+                .leeway(SAFETY_NET / 2)
+                .on_event(move |_| look())
+                .activate()?,
         })
     }
 }

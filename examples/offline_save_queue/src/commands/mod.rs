@@ -1,11 +1,13 @@
 //! What each command does.
 
 mod dead;
+mod flush;
 mod import;
 mod list;
 mod run;
 mod save;
 mod status;
+mod wait;
 
 use crate::args::Args;
 use crate::args::Command;
@@ -45,7 +47,7 @@ pub(crate) fn execute(args: Args) -> Result<(), Failure> {
         Command::Dead(command) => dead::dead(&home()?, command, args.json),
         Command::Pause => pause(&home()?, true),
         Command::Resume => pause(&home()?, false),
-        Command::Flush { timeout } => run::flush(&home()?, *timeout),
+        Command::Flush { timeout } => flush::flush(&home()?, *timeout),
         Command::Serve { listen, log, fault, token } => {
             let runtime = server::runtime()?;
             let server = Server::bind(&runtime, *listen, log, fault.clone(), token.clone())?;

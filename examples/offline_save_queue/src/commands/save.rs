@@ -3,6 +3,7 @@
 use super::print;
 use super::print_json;
 use super::rules;
+use super::wait;
 use crate::args::Saving;
 use crate::crash;
 use crate::failure::Context as _;
@@ -16,17 +17,11 @@ use crate::store::Store as _;
 use crate::store::Whereabouts;
 use crate::text::brief;
 use crate::text::wall_ms;
-use concourse::Runtime;
-use concourse::Source;
-use concourse::wait_for;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io;
 use std::io::Read as _;
 use std::time::Duration;
-
-/// How often a save that is waited for is looked for.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The new object: what the command line says, or the standard input.
 pub(super) fn body(json: Option<&str>) -> Result<String, Failure> {
@@ -72,30 +67,15 @@ pub(super) fn acknowledge(receipt: &Receipt, json: bool) -> Result<(), Failure> 
 
 /// Makes the sending, which another process does some time, a call that returns when it is done.
 fn wait_until_sent(home: &Home, seq: Seq, timeout: Duration) -> Result<(), Failure> {
-    let runtime = Runtime::builder().threads(1).build().context("no threads")?;
-    let queue = runtime.serial("wait");
     let mut store = home.store()?;
-    let mut looking = Err(Failure::Internal("nobody looks".to_owned()));
-    let outcome = wait_for(timeout, |done| {
-        let mut done = Some(done);
-        let look = Source::timer(&queue).every(LOOK).on_event_with(move |look, _| {
-            let whereabouts = store.whereabouts(seq);
-            if whereabouts == Ok(Whereabouts::Waiting) {
-                return;
-            }
-            look.cancel();
-            if let Some(done) = done.take() {
-                // Too late means that nobody waits any more.
-                let _ = done.send(whereabouts);
-            }
-        });
-        looking = look.activate().context("no timer");
-    });
-    looking?;
+    let outcome = wait::until(home, timeout, move || match store.whereabouts(seq) {
+        Ok(Whereabouts::Waiting) => None,
+        whereabouts => Some(whereabouts),
+    })?;
     match outcome {
-        Err(_) => Err(Failure::Pending(format!("{seq} is stored, and not sent after {}", brief(timeout)))),
-        Ok(Err(error)) => Err(error.into()),
-        Ok(Ok(Whereabouts::Dead)) => Err(Failure::Dead(format!("{seq} is a dead letter; see `dead show {seq}`"))),
-        Ok(Ok(_)) => Ok(()),
+        None => Err(Failure::Pending(format!("{seq} is stored, and not sent after {}", brief(timeout)))),
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(Whereabouts::Dead)) => Err(Failure::Dead(format!("{seq} is a dead letter; see `dead show {seq}`"))),
+        Some(Ok(_)) => Ok(()),
     }
 }

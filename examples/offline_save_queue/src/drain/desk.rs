@@ -26,6 +26,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::text::wall_ms;
 use crate::wake;
+use crate::wire::Verdict;
 use concourse::Queue;
 use concourse::Source;
 use concourse::SuspendGuard;
@@ -53,6 +54,8 @@ pub(super) struct Desk {
     post: Arc<dyn Post>,
     witness: Arc<dyn Witness>,
     surroundings: Box<dyn Surroundings>,
+    /// How often the configuration was read.
+    setups: u64,
     lanes: Queue,
     alarm: Source<Timer>,
     news: Handle<Merging<Vec<News>>>,
@@ -64,6 +67,8 @@ pub(super) struct Desk {
     sent: HashMap<Seq, Name>,
     /// What became of saves and is not in the store yet.
     unsettled: Vec<Outcome>,
+    /// What is to be told when it is.
+    untold: Vec<Event>,
     trouble: Option<Trouble>,
     /// How much of the store the plan knows; none if it is to be told everything anew.
     known: Option<Known>,
@@ -109,6 +114,7 @@ impl Desk {
             post,
             witness,
             surroundings,
+            setups: 0,
             lanes,
             alarm,
             news,
@@ -117,6 +123,7 @@ impl Desk {
             paused: None,
             sent: HashMap::new(),
             unsettled: Vec::new(),
+            untold: Vec::new(),
             trouble: None,
             known: None,
             newest: 0,
@@ -181,6 +188,7 @@ impl Desk {
                 // The lanes were built with their width.
                 self.plan.set_policy(Policy { lanes: self.plan.policy().lanes, ..policy });
                 self.post = post;
+                self.setups += 1;
                 self.plan.holds.unauthorized = false;
                 self.known = None;
                 self.witness.see(Event::Configured);
@@ -207,8 +215,12 @@ impl Desk {
                     self.witness.see(Event::NetworkUp);
                 }
             }
-            News::Verdict(seq, verdict) => {
+            News::Verdict(seq, verdict, setup) => {
                 let Some(name) = self.sent.remove(&seq) else { return };
+                if matches!(verdict, Verdict::NotAuthorized { .. }) && setup != self.setups {
+                    // The configuration has changed since it was sent, and may be what was missing.
+                    return self.plan.put_back(seq, now);
+                }
                 let was_authorized = !self.plan.holds.unauthorized;
                 let (fate, turn) = self.plan.settle(seq, verdict, now);
                 let why = match &fate {
@@ -228,7 +240,7 @@ impl Desk {
         }
     }
 
-    /// Keeps what became of a save for the next commit, and tells.
+    /// Keeps what became of a save for the next commit, after which it is told.
     fn write_down(&mut self, name: Name, fate: Fate) {
         let seq = name.seq;
         let (outcome, event) = match fate {
@@ -249,7 +261,7 @@ impl Desk {
             Fate::Unsent { .. } => return,
         };
         self.unsettled.push(outcome);
-        self.witness.see(event);
+        self.untold.push(event);
     }
 
     /// Gives the lanes what they can take.
@@ -287,10 +299,10 @@ impl Desk {
 
     fn dispatch(&mut self, op: Op) {
         self.sent.insert(op.seq, Name::from(&op));
-        let (post, news) = (Arc::clone(&self.post), self.news.clone());
+        let (post, news, setup) = (Arc::clone(&self.post), self.news.clone(), self.setups);
         self.lanes.exec_async(move || {
             let verdict = blocking(|| post.send(&op)).judge(&op.idem);
-            news.merge(vec![News::Verdict(op.seq, verdict)]);
+            news.merge(vec![News::Verdict(op.seq, verdict, setup)]);
         });
     }
 
@@ -306,6 +318,7 @@ impl Desk {
             let died = |outcome: &Outcome| matches!(outcome, Outcome::Dead { .. });
             self.dead += self.unsettled.iter().filter(|outcome| died(outcome)).count() as i64;
             self.unsettled.clear();
+            self.untold.drain(..).for_each(|event| self.witness.see(event));
         }
         // If reading was the trouble, `pull` follows and finds out.
         if self.trouble.take().is_some() {

@@ -88,7 +88,8 @@ pub(crate) struct Ending {
 
 /// What comes back from a lane.
 enum News {
-    Verdict(Seq, Verdict),
+    /// Of a save that was sent by the setup of this number.
+    Verdict(Seq, Verdict, u64),
     /// Whether the server is there.
     Probe(bool),
 }

@@ -280,6 +280,23 @@ fn a_server_that_does_not_know_us_is_asked_again_when_the_configuration_changes(
 }
 
 #[test]
+fn a_refusal_of_the_configuration_before_holds_nothing_back() {
+    let scene = Scene::new(fast());
+    scene.answer("a", &[status(401)]);
+    let gate = scene.gate("a");
+    scene.save(&["a"]);
+    let drain = scene.start(false);
+    scene.wait_until("it is on its way", |scene| !scene.script.on_its_way.lock().is_empty());
+    drain.wake().merge(wake::RELOAD);
+    scene.wait_until("the configuration is read", |scene| scene.saw(|event| *event == Event::Configured) == 1);
+    gate.signal();
+    gate.signal();
+    scene.wait_until("it is sent", |scene| scene.applied() == [1]);
+    assert_eq!(scene.saw(|event| matches!(event, Event::NotAuthorized { .. })), 0);
+    drain.end();
+}
+
+#[test]
 fn a_bad_configuration_changes_nothing() {
     let scene = Scene::new(fast());
     let drain = scene.start(false);
