@@ -44,6 +44,12 @@ use std::time::Instant;
 /// How long to wait before the store is tried again that could not be used.
 const STORE_REST: Duration = Duration::from_secs(1);
 
+/// How long the store may be behind the server. A commit costs a sync of the disk, and one does for many saves.
+const BEHIND: Duration = Duration::from_millis(20);
+
+/// By how many saves it may be behind.
+const MOST_BEHIND: usize = 100;
+
 /// How long a drain that is to stop waits for what is on its way.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -67,6 +73,8 @@ pub(super) struct Desk {
     sent: HashMap<Seq, Name>,
     /// What became of saves and is not in the store yet.
     unsettled: Vec<Outcome>,
+    /// Since when the store has been behind.
+    behind_since: Moment,
     /// What is to be told when it is.
     untold: Vec<Event>,
     trouble: Option<Trouble>,
@@ -123,6 +131,7 @@ impl Desk {
             paused: None,
             sent: HashMap::new(),
             unsettled: Vec::new(),
+            behind_since: Moment::ZERO,
             untold: Vec::new(),
             trouble: None,
             known: None,
@@ -160,10 +169,15 @@ impl Desk {
         }
         // The lanes go on before the disk is waited for.
         self.send(now);
-        self.settle(now);
-        if self.unsettled.is_empty() && (why & wake::STORE != 0 || self.known.is_none()) {
+        let pulls = why & wake::STORE != 0 || self.known.is_none();
+        if pulls || self.is_time_to_settle(now) {
+            self.settle(now);
+        }
+        if pulls && self.unsettled.is_empty() {
             self.pull(now);
             self.send(now);
+        }
+        if self.is_time_to_settle(now) {
             self.settle(now);
         }
         let wakes_at = self.rest(now);
@@ -235,13 +249,13 @@ impl Desk {
                 if let (Fate::Unsent { why }, true, true) = (&fate, was_authorized, self.plan.holds.unauthorized) {
                     self.witness.see(Event::NotAuthorized { why: why.clone() });
                 }
-                self.write_down(name, fate);
+                self.write_down(name, fate, now);
             }
         }
     }
 
     /// Keeps what became of a save for the next commit, after which it is told.
-    fn write_down(&mut self, name: Name, fate: Fate) {
+    fn write_down(&mut self, name: Name, fate: Fate, now: Moment) {
         let seq = name.seq;
         let (outcome, event) = match fate {
             Fate::Sent { duplicate } => {
@@ -260,6 +274,9 @@ impl Desk {
             // The store has it as it was.
             Fate::Unsent { .. } => return,
         };
+        if self.unsettled.is_empty() {
+            self.behind_since = now;
+        }
         self.unsettled.push(outcome);
         self.untold.push(event);
     }
@@ -284,7 +301,7 @@ impl Desk {
                     Ok(Some(Loaded::Damaged)) => {
                         if let Some(fate) = self.plan.damaged(seq) {
                             let name = Name { seq, key: String::new(), idem: String::new() };
-                            self.write_down(name, fate);
+                            self.write_down(name, fate, now);
                         }
                     }
                     Ok(None) => self.plan.vanished(seq),
@@ -304,6 +321,18 @@ impl Desk {
             let verdict = blocking(|| post.send(&op)).judge(&op.idem);
             news.merge(vec![News::Verdict(op.seq, verdict, setup)]);
         });
+    }
+
+    /// Whether the store is behind, and should not be any longer. Only what was sent may be noted late: if the process dies
+    /// before, it is sent once more, and the server knows it.
+    fn is_time_to_settle(&self, now: Moment) -> bool {
+        let can_wait = |outcome: &Outcome| matches!(outcome, Outcome::Sent { .. });
+        let may_wait = self.plan.in_flight() > 0
+            && self.unsettled.len() < MOST_BEHIND
+            && now < self.behind_since + BEHIND
+            && self.trouble.is_none()
+            && self.unsettled.iter().all(can_wait);
+        !may_wait
     }
 
     /// Writes into the store what became of saves.
@@ -396,7 +425,8 @@ impl Desk {
             Some(trouble) => Some(trouble.rests_until),
             None => self.wakes_at,
         };
-        let wakes_at = next.into_iter().chain(self.give_up_at).min();
+        let behind = (!self.unsettled.is_empty() && self.trouble.is_none()).then_some(self.behind_since + BEHIND);
+        let wakes_at = next.into_iter().chain(behind).chain(self.give_up_at).min();
         let schedule = wakes_at.map_or_else(Schedule::never, |at| Schedule::after(at.saturating_sub(now)));
         self.alarm.set(schedule);
         next

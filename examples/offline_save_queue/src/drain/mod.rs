@@ -9,9 +9,9 @@
 //! ```
 //!
 //! All state belongs to the drain's queue, and nothing ever waits there: requests wait in the lanes, and time passes in an
-//! alarm. However many lanes come back at once, one turn takes all their news, gives them their next saves, and writes what
-//! became of the old ones into the store with one commit, while the new ones are on their way. A commit that comes too late,
-//! because the process died, makes the server see a save twice; it knows it by its name.
+//! alarm. However many lanes come back at once, one turn takes all their news and gives them their next saves. What became of
+//! the old ones is written into the store while the new ones are on their way, at most a moment later and with one commit for
+//! many. If the process dies before that, the server sees some of them twice, and knows them by their names.
 
 mod desk;
 #[cfg(test)]
