@@ -5,6 +5,7 @@ mod common;
 use common::Drainer;
 use common::Scene;
 use common::Server;
+use common::free_port;
 use common::wait_until;
 use std::fs;
 use std::fs::File;
@@ -129,7 +130,7 @@ fn server_dies_at(point: &str) {
     scene.config("first_probe = \"50ms\"\nlongest_probe = \"200ms\"\nfirst_delay = \"20ms\"");
     scene.lines("in", 120, 5);
     let receipts = scene.ok("import in");
-    let mut server = Server::start_with(&scene, 0, "", |command| {
+    let mut server = Server::start_with(&scene, free_port(), "", |command| {
         command.env("OSQ_CRASH", format!("{point}:30")).stderr(Stdio::null());
     });
     let drainer = Drainer::start(&scene, &server.url(), "");

@@ -4,6 +4,7 @@ mod common;
 
 use common::Drainer;
 use common::Scene;
+use common::free_port;
 use common::wait_until;
 use rustix::process::Signal;
 use std::fs;
@@ -34,8 +35,8 @@ fn while_the_server_is_away_nothing_is_dropped_and_it_is_left_in_peace() {
     scene.lines("in", 1_000, 50);
     scene.ok("import in");
     // A port at which everybody is turned away, who is counted.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let port = free_port();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let (callers, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
     let counting = thread::spawn({
         let (callers, is_over) = (Arc::clone(&callers), Arc::clone(&is_over));

@@ -71,6 +71,9 @@ impl Sqlite {
         if verdict != "ok" {
             return Err(StoreError::Corrupt(verdict));
         }
+        if schema(&self.0)? != as_created()? {
+            return Err(StoreError::Corrupt("its tables are not those of this program".to_owned()));
+        }
         let mut rows = self.0.prepare(&format!("SELECT {LETTER} FROM ops"))?;
         rows.query_map([], letter)?.try_for_each(|row| row.map(drop))?;
         let adds_up: bool = self.0.query_row(
@@ -146,6 +149,21 @@ impl Sqlite {
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Every definition in a store.
+fn schema(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut definitions =
+        connection.prepare("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")?;
+    let definitions = definitions.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(definitions.collect::<Result<_, _>>()?)
+}
+
+/// What [`schema`] says of a store that nothing has happened to.
+fn as_created() -> Result<Vec<(String, String)>, StoreError> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(include_str!("schema.sql"))?;
+    schema(&connection)
 }
 
 /// Makes the tables, unless another process has done it meanwhile.

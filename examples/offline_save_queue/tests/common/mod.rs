@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -107,7 +108,7 @@ impl Scene {
     }
 
     pub(crate) fn server(&self, faults: &str) -> Server {
-        Server::start(self, 0, faults)
+        Server::start(self, free_port(), faults)
     }
 }
 
@@ -180,6 +181,19 @@ impl Drop for Process {
     }
 }
 
+/// A port for a server that may go and come back. It is not one of those that the system gives to clients, who would take
+/// it meanwhile.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + (number % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A server for saves, on a port of its own.
 pub(crate) struct Server {
     process: Process,
@@ -187,7 +201,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one in the scene. Port 0 is any that is free.
+    /// Starts one in the scene.
     pub(crate) fn start(scene: &Scene, port: u16, faults: &str) -> Self {
         Self::start_with(scene, port, faults, |_| {})
     }
