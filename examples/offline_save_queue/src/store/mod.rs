@@ -1,6 +1,6 @@
 //! Where saves are kept until a server has them.
 //!
-//! [`Sqlite`] keeps them on the disk. [`Memory`] is its twin for tests, and `tests.rs` holds both to the same promises:
+//! [`Sqlite`] keeps them on the disk. `Memory` is its twin for tests, and `tests.rs` holds both to the same promises:
 //!
 //! - A save that [`Store::save`] has returned for survives whatever happens to the process, and to the machine.
 //! - Saves get ascending places, which are never used again.
