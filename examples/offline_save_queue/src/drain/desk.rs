@@ -62,9 +62,7 @@ pub(super) struct Desk {
     surroundings: Box<dyn Surroundings>,
     /// How often the configuration was read.
     setups: u64,
-    lanes: Queue,
-    alarm: Source<Timer>,
-    news: Handle<Merging<Vec<News>>>,
+    reach: Reach,
     once: bool,
     started: Instant,
     /// Holds the lanes while somebody says to wait.
@@ -91,6 +89,16 @@ pub(super) struct Desk {
     ending: Option<Ending>,
 }
 
+/// What the desk can set in motion.
+pub(super) struct Reach {
+    /// Where requests wait for their answers.
+    pub(super) lanes: Queue,
+    /// Wakes the drain when it is time.
+    pub(super) alarm: Source<Timer>,
+    /// Where the lanes bring what came back.
+    pub(super) news: Handle<Merging<Vec<News>>>,
+}
+
 /// The store could not be used.
 struct Trouble {
     error: StoreError,
@@ -104,16 +112,13 @@ struct Known {
 }
 
 impl Desk {
-    #[expect(clippy::too_many_arguments, reason = "it is what the drain is made of, put together in one place")]
     pub(super) fn new(
         store: Box<dyn Store>,
         plan: Plan,
         post: Arc<dyn Post>,
         witness: Arc<dyn Witness>,
         surroundings: Box<dyn Surroundings>,
-        lanes: Queue,
-        alarm: Source<Timer>,
-        news: Handle<Merging<Vec<News>>>,
+        reach: Reach,
         once: bool,
     ) -> Self {
         Self {
@@ -123,9 +128,7 @@ impl Desk {
             witness,
             surroundings,
             setups: 0,
-            lanes,
-            alarm,
-            news,
+            reach,
             once,
             started: Instant::now(),
             paused: None,
@@ -154,6 +157,8 @@ impl Desk {
     pub(super) fn turn(&mut self, why: u64, news: Vec<News>) -> bool {
         let now = self.started.elapsed();
         self.turns += 1;
+        // Whatever it was that came first: nothing is sent before everything has been looked at.
+        let why = if self.turns == 1 { why | wake::NETWORK | wake::STORE } else { why };
         if why & wake::STOP != 0 && !mem::replace(&mut self.plan.holds.stopping, true) {
             self.give_up_at = Some(now + FAREWELL);
             self.witness.see(Event::Stopping);
@@ -167,7 +172,11 @@ impl Desk {
         for news in news {
             self.hear(news, now);
         }
-        // The lanes go on before the disk is waited for.
+        // The lanes go on before the disk is waited for, but not behind a save that was given up: after a death of this
+        // process it would wait again, and come behind those.
+        if !self.may_note_late() {
+            self.settle(now);
+        }
         self.send(now);
         let pulls = why & wake::STORE != 0 || self.known.is_none();
         if pulls || self.is_time_to_settle(now) {
@@ -189,7 +198,7 @@ impl Desk {
     pub(super) fn close(&mut self) -> Ending {
         let now = self.started.elapsed();
         self.settle(now);
-        self.alarm.set(Schedule::never());
+        self.reach.alarm.set(Schedule::never());
         self.ending.take().unwrap_or_else(|| self.ended(None))
     }
 
@@ -290,8 +299,8 @@ impl Desk {
                     return;
                 }
                 Step::Probe => {
-                    let (post, news) = (Arc::clone(&self.post), self.news.clone());
-                    self.lanes.exec_async(move || {
+                    let (post, news) = (Arc::clone(&self.post), self.reach.news.clone());
+                    self.reach.lanes.exec_async(move || {
                         let is_there = blocking(|| post.is_there());
                         news.merge(vec![News::Probe(is_there)]);
                     });
@@ -316,8 +325,8 @@ impl Desk {
 
     fn dispatch(&mut self, op: Op) {
         self.sent.insert(op.seq, Name::from(&op));
-        let (post, news, setup) = (Arc::clone(&self.post), self.news.clone(), self.setups);
-        self.lanes.exec_async(move || {
+        let (post, news, setup) = (Arc::clone(&self.post), self.reach.news.clone(), self.setups);
+        self.reach.lanes.exec_async(move || {
             let verdict = blocking(|| post.send(&op)).judge(&op.idem);
             news.merge(vec![News::Verdict(op.seq, verdict, setup)]);
         });
@@ -326,13 +335,16 @@ impl Desk {
     /// Whether the store is behind, and should not be any longer. Only what was sent may be noted late: if the process dies
     /// before, it is sent once more, and the server knows it.
     fn is_time_to_settle(&self, now: Moment) -> bool {
-        let can_wait = |outcome: &Outcome| matches!(outcome, Outcome::Sent { .. });
         let may_wait = self.plan.in_flight() > 0
             && self.unsettled.len() < MOST_BEHIND
             && now < self.behind_since + BEHIND
             && self.trouble.is_none()
-            && self.unsettled.iter().all(can_wait);
+            && self.may_note_late();
         !may_wait
+    }
+
+    fn may_note_late(&self) -> bool {
+        self.unsettled.iter().all(|outcome| matches!(outcome, Outcome::Sent { .. }))
     }
 
     /// Writes into the store what became of saves.
@@ -406,7 +418,7 @@ impl Desk {
             return Ok(());
         }
         // What the lanes have not begun waits there; a request that is on its way arrives.
-        self.paused = if paused { self.lanes.suspend_guard().ok() } else { None };
+        self.paused = if paused { self.reach.lanes.suspend_guard().ok() } else { None };
         self.witness.see(if paused { Event::Paused } else { Event::Resumed });
         Ok(())
     }
@@ -428,7 +440,7 @@ impl Desk {
         let behind = (!self.unsettled.is_empty() && self.trouble.is_none()).then_some(self.behind_since + BEHIND);
         let wakes_at = next.into_iter().chain(behind).chain(self.give_up_at).min();
         let schedule = wakes_at.map_or_else(Schedule::never, |at| Schedule::after(at.saturating_sub(now)));
-        self.alarm.set(schedule);
+        self.reach.alarm.set(schedule);
         next
     }
 

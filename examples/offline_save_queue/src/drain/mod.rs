@@ -39,6 +39,7 @@ use concourse::source::Handle;
 use concourse::source::Merging;
 use concourse::source::Or;
 use desk::Desk;
+use desk::Reach;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -132,7 +133,8 @@ impl Drain {
             alarm.activate().context("no timer")?
         };
         let plan = Plan::new(policy, fastrand::Rng::new());
-        let desk = Desk::new(store, plan, post, witness, surroundings, lanes, alarm, news.handle(), once);
+        let desk =
+            Desk::new(store, plan, post, witness, surroundings, Reach { lanes, alarm, news: news.handle() }, once);
         let desk = Arc::new(Mutex::new(desk));
         // Nobody ever waits for the lock, since both handlers run on one serial queue: it shows the compiler what the queue
         // promises.
