@@ -5,11 +5,13 @@ use crate::failure::Failure;
 use crate::store::Salvage;
 use crate::store::Sqlite;
 use crate::store::StoreError;
+use crate::store::is_unfinished;
 use crate::store::salvage;
 use crate::text::wall_ms;
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
@@ -21,6 +23,8 @@ const STORE: &str = "queue.db";
 const LOG: &str = "queue.db-wal";
 /// Locked by whoever sends.
 const LOCK: &str = "queue.lock";
+/// Locked by everybody who has the store open, together, and by whoever recovers it, alone.
+const CLAIM: &str = "queue.claim";
 /// Says how to send.
 const CONFIG: &str = "queue.toml";
 /// While it exists, nothing is sent.
@@ -67,20 +71,37 @@ impl Home {
         self.offline().exists()
     }
 
+    /// Opens the store. As long as it is open, nobody recovers it.
     pub(crate) fn store(&self) -> Result<Sqlite, StoreError> {
-        Sqlite::open(&self.0.join(STORE))
+        let claim = self.claim(File::lock_shared)?;
+        let path = self.0.join(STORE);
+        if is_unfinished(&path) {
+            return Err(StoreError::Corrupt("its recovery was interrupted".to_owned()));
+        }
+        Ok(Sqlite::open(&path)?.holding(claim))
     }
 
-    /// Opens the store and reads it through. A damaged one is an error, or is [salvaged](salvage) if `recover` says so.
+    /// Opens the store and reads it through. A damaged one is an error, or is [salvaged](salvage) if `recover` says so, as soon
+    /// as nobody has it open.
     pub(crate) fn sound_store(&self, recover: bool) -> Result<(Sqlite, Option<Salvage>), StoreError> {
         let opened = self.store().and_then(|store| store.check().map(|()| store));
         match opened {
             Err(StoreError::Corrupt(_)) if recover => {
+                let claim = self.claim(File::lock)?;
                 let salvage = salvage(&self.0.join(STORE), wall_ms())?;
+                drop(claim);
                 Ok((self.store()?, Some(salvage)))
             }
             opened => opened.map(|store| (store, None)),
         }
+    }
+
+    /// Waits for the store, to open it with others or to have it alone.
+    fn claim(&self, lock: impl FnOnce(&File) -> io::Result<()>) -> Result<File, StoreError> {
+        let path = self.0.join(CLAIM);
+        let file = File::options().create(true).append(true).open(&path);
+        file.and_then(|file| lock(&file).map(|()| file))
+            .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
     }
 
     /// Becomes the one who sends.

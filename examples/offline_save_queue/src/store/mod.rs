@@ -17,6 +17,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use memory::Memory;
 pub(crate) use salvage::Salvage;
+pub(crate) use salvage::is_unfinished;
 pub(crate) use salvage::salvage;
 pub(crate) use sqlite::Sqlite;
 

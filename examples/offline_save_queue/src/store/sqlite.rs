@@ -40,7 +40,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LETTER: &str = "seq, key, body, crc, idem, state, attempts, next_at_ms, last_status, last_error, created_ms";
 
 /// A [`Store`] in a file.
-pub(crate) struct Sqlite(Connection);
+pub(crate) struct Sqlite {
+    connection: Connection,
+    /// Held as long as the store is open.
+    _claim: Option<File>,
+}
 
 impl Sqlite {
     /// Opens the store at `path`, and makes it if there is none.
@@ -62,21 +66,26 @@ impl Sqlite {
         }
         // Full: a commit returns when its log is on the disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        Ok(Self(connection))
+        Ok(Self { connection, _claim: None })
+    }
+
+    /// The same store, which holds `claim` as long as it is open.
+    pub(crate) fn holding(self, claim: File) -> Self {
+        Self { _claim: Some(claim), ..self }
     }
 
     /// Reads the whole file and tells whether it is sound: its pages, its indexes, its columns, and its sums.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let verdict: String = self.0.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let verdict: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if verdict != "ok" {
             return Err(StoreError::Corrupt(verdict));
         }
-        if schema(&self.0)? != as_created()? {
+        if schema(&self.connection)? != as_created()? {
             return Err(StoreError::Corrupt("its tables are not those of this program".to_owned()));
         }
-        let mut rows = self.0.prepare(&format!("SELECT {LETTER} FROM ops"))?;
+        let mut rows = self.connection.prepare(&format!("SELECT {LETTER} FROM ops"))?;
         rows.query_map([], letter)?.try_for_each(|row| row.map(drop))?;
-        let adds_up: bool = self.0.query_row(
+        let adds_up: bool = self.connection.query_row(
             "SELECT client <> '' AND paused IN (0, 1)
                 AND (pending, dead) = (SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1) FROM ops)
                 AND bytes = (SELECT ifnull(sum(octet_length(key) + ifnull(octet_length(body), 0)), 0) FROM ops)
@@ -91,7 +100,7 @@ impl Sqlite {
     /// Puts a row of another store into this one, in its old place and under its old name.
     pub(super) fn adopt(&mut self, letter: &Letter) -> Result<(), StoreError> {
         let Letter { op, is_dead, attempts, next_at_ms, status, why, created_ms } = letter;
-        self.0
+        self.connection
             .prepare_cached(
                 "INSERT INTO ops (seq, key, body, crc, idem, state, attempts, next_at_ms, last_status, last_error, created_ms)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -115,7 +124,8 @@ impl Sqlite {
     /// The rows from one end to the other, as far as they can be read. Rows that are not what was saved are left out.
     pub(super) fn readable(&self, backwards: bool) -> Vec<Letter> {
         let order = if backwards { "DESC" } else { "ASC" };
-        let Ok(mut statement) = self.0.prepare(&format!("SELECT {LETTER} FROM ops NOT INDEXED ORDER BY seq {order}"))
+        let Ok(mut statement) =
+            self.connection.prepare(&format!("SELECT {LETTER} FROM ops NOT INDEXED ORDER BY seq {order}"))
         else {
             return Vec::new();
         };
@@ -130,12 +140,12 @@ impl Sqlite {
         &mut self,
         write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.0.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
         match write(self) {
-            Ok(()) => Ok(self.0.execute_batch("COMMIT")?),
+            Ok(()) => Ok(self.connection.execute_batch("COMMIT")?),
             Err(error) => {
                 // The first error is the one to tell.
-                let _ = self.0.execute_batch("ROLLBACK");
+                let _ = self.connection.execute_batch("ROLLBACK");
                 Err(error)
             }
         }
@@ -143,7 +153,7 @@ impl Sqlite {
 
     fn transaction(&mut self) -> Result<Transaction<'_>, StoreError> {
         // Immediate: a transaction that begins by reading could not become a writing one behind another writer.
-        Ok(self.0.transaction_with_behavior(TransactionBehavior::Immediate)?)
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
     }
 }
 
@@ -215,7 +225,7 @@ impl Store for Sqlite {
     }
 
     fn waiting_after(&mut self, after: Seq) -> Result<Vec<Waiting>, StoreError> {
-        let mut statement = self.0.prepare_cached(
+        let mut statement = self.connection.prepare_cached(
             "SELECT seq, key, attempts, next_at_ms FROM ops NOT INDEXED WHERE state = 0 AND seq > ? ORDER BY seq",
         )?;
         let rows = statement.query_map([after], |row| {
@@ -226,7 +236,8 @@ impl Store for Sqlite {
     }
 
     fn load(&mut self, seq: Seq) -> Result<Option<Loaded>, StoreError> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {LETTER} FROM ops WHERE seq = ? AND state = 0"))?;
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT {LETTER} FROM ops WHERE seq = ? AND state = 0"))?;
         let row = statement.query_row([seq], letter).optional()?;
         Ok(row.map(|(letter, intact)| if intact { Loaded::Intact(letter.op) } else { Loaded::Damaged }))
     }
@@ -300,17 +311,17 @@ impl Store for Sqlite {
     }
 
     fn is_paused(&mut self) -> Result<bool, StoreError> {
-        Ok(self.0.prepare_cached("SELECT paused FROM meta")?.query_row([], |row| row.get(0))?)
+        Ok(self.connection.prepare_cached("SELECT paused FROM meta")?.query_row([], |row| row.get(0))?)
     }
 
     fn set_paused(&mut self, paused: bool) -> Result<(), StoreError> {
-        self.0.execute("UPDATE meta SET paused = ?", [paused])?;
+        self.connection.execute("UPDATE meta SET paused = ?", [paused])?;
         Ok(())
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
         let sql = "SELECT pending, dead, bytes, saved, sent, dropped, revision FROM meta";
-        Ok(self.0.prepare_cached(sql)?.query_row([], |row| {
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| {
             Ok(Totals {
                 pending: row.get(0)?,
                 dead: row.get(1)?,
@@ -324,12 +335,12 @@ impl Store for Sqlite {
     }
 
     fn stamp(&mut self) -> Result<i64, StoreError> {
-        Ok(self.0.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+        Ok(self.connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
     }
 
     fn whereabouts(&mut self, seq: Seq) -> Result<Whereabouts, StoreError> {
         let state: Option<bool> = self
-            .0
+            .connection
             .prepare_cached("SELECT state FROM ops WHERE seq = ?")?
             .query_row([seq], |row| row.get(0))
             .optional()?;
@@ -339,7 +350,7 @@ impl Store for Sqlite {
 
 impl Sqlite {
     fn letters(&self, which: &str) -> Result<Vec<Letter>, StoreError> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {LETTER} FROM ops {which}"))?;
+        let mut statement = self.connection.prepare_cached(&format!("SELECT {LETTER} FROM ops {which}"))?;
         let rows = statement.query_map([], |row| Ok(letter(row)?.0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -448,11 +459,11 @@ impl From<rusqlite::Error> for StoreError {
 #[cfg(test)]
 impl Sqlite {
     pub(super) fn execute(&self, sql: &str) {
-        assert_eq!(self.0.execute(sql, []).unwrap(), 1);
+        assert_eq!(self.connection.execute(sql, []).unwrap(), 1);
     }
 
     pub(super) fn pragma(&self, name: &str) -> String {
-        let value: rusqlite::types::Value = self.0.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        let value: rusqlite::types::Value = self.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
         match value {
             rusqlite::types::Value::Integer(value) => value.to_string(),
             rusqlite::types::Value::Text(value) => value,
