@@ -23,6 +23,7 @@ use crate::server;
 use crate::server::Server;
 use crate::store::Rules;
 use crate::store::Store as _;
+use crate::verify::Findings;
 use crate::verify::verify;
 use serde::Serialize;
 use std::io;
@@ -56,7 +57,7 @@ pub(crate) fn execute(args: Args) -> Result<(), Failure> {
         }
         Command::Verify { log, receipts } => {
             let findings = verify(log, receipts)?;
-            let crate::verify::Findings { applied, applied_twice, inversions, acknowledged, lost } = findings;
+            let Findings { applied, applied_twice, inversions, acknowledged, lost } = findings;
             if args.json {
                 print_json(&findings)?;
             } else {
