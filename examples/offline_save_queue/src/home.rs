@@ -23,8 +23,9 @@ const STORE: &str = "queue.db";
 const LOG: &str = "queue.db-wal";
 /// Locked by whoever sends.
 const LOCK: &str = "queue.lock";
-/// Locked by everybody who has the store open, together, and by whoever recovers it, alone.
-const CLAIM: &str = "queue.claim";
+/// Locked by everybody who has the store open, together, and by whoever recovers it, alone. Touched after each commit that is
+/// news for whoever sends.
+const BELL: &str = "queue.bell";
 /// Says how to send.
 const CONFIG: &str = "queue.toml";
 /// While it exists, nothing is sent.
@@ -57,6 +58,11 @@ impl Home {
         self.0.join(OFFLINE)
     }
 
+    /// Where somebody has been who has changed the store.
+    pub(crate) fn bell(&self) -> PathBuf {
+        self.0.join(BELL)
+    }
+
     /// Where what is written to the store can be seen first.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join(LOG)
@@ -78,7 +84,7 @@ impl Home {
         if is_unfinished(&path) {
             return Err(StoreError::Corrupt("its recovery was interrupted".to_owned()));
         }
-        Ok(Sqlite::open(&path)?.holding(claim))
+        Ok(Sqlite::open(&path)?.with_bell(claim))
     }
 
     /// Opens the store and reads it through. A damaged one is an error, or is [salvaged](salvage) if `recover` says so, as soon
@@ -98,7 +104,7 @@ impl Home {
 
     /// Waits for the store, to open it with others or to have it alone.
     fn claim(&self, lock: impl FnOnce(&File) -> io::Result<()>) -> Result<File, StoreError> {
-        let path = self.0.join(CLAIM);
+        let path = self.bell();
         let file = File::options().create(true).append(true).open(&path);
         file.and_then(|file| lock(&file).map(|()| file))
             .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
@@ -141,8 +147,10 @@ mod tests {
     use crate::op::Change;
     use crate::op::Draft;
     use crate::scratch::Scratch;
+    use crate::store::Outcome;
     use crate::store::Rules;
     use crate::store::Store as _;
+    use std::time::SystemTime;
 
     #[test]
     fn one_sends_at_a_time() {
@@ -155,6 +163,29 @@ mod tests {
         drop(drainer);
         assert!(!home.has_drainer());
         home.lock().unwrap();
+    }
+
+    #[test]
+    fn whatever_is_news_for_the_one_who_sends_rings_and_what_he_does_himself_does_not() {
+        let scratch = Scratch::new();
+        let home = Home::open(&scratch.path("home")).unwrap();
+        let mut store = home.store().unwrap();
+        let mut rings = |what: &str, change: &mut dyn FnMut(&mut Sqlite)| {
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            File::options().append(true).open(home.bell()).unwrap().set_modified(long_ago).unwrap();
+            change(&mut store);
+            let rang = fs::metadata(home.bell()).unwrap().modified().unwrap() != long_ago;
+            assert_eq!(rang, what != "settle", "{what}");
+        };
+        let draft = Draft { key: "a".to_owned(), change: Change::Delete };
+        rings("save", &mut |store| drop(store.save(std::slice::from_ref(&draft), &Rules::default(), 0).unwrap()));
+        let dead = Outcome::Dead { seq: 1, attempts: 1, status: None, why: String::new() };
+        rings("settle", &mut |store| store.settle(std::slice::from_ref(&dead)).unwrap());
+        rings("revive", &mut |store| drop(store.revive(&[1]).unwrap()));
+        rings("settle", &mut |store| store.settle(std::slice::from_ref(&dead)).unwrap());
+        rings("drop", &mut |store| drop(store.drop_dead(&[1]).unwrap()));
+        rings("hurry", &mut |store| store.hurry().unwrap());
+        rings("pause", &mut |store| store.set_paused(true).unwrap());
     }
 
     #[test]

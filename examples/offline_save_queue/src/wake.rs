@@ -4,7 +4,6 @@
 //! no wake-up waits for another one, and none can be lost between two.
 
 use crate::home::Home;
-use concourse::Dispatch as _;
 use concourse::Queue;
 use concourse::Signal;
 use concourse::Source;
@@ -38,12 +37,10 @@ pub(crate) const STOP: u64 = 32;
 /// How often everything is looked at, whatever the watches say: no file system tells of all that other machines do.
 const SAFETY_NET: Duration = Duration::from_secs(1);
 
-/// How long a file is not listened to after it has changed. The drain writes to the store as well, all the time.
-const REST: Duration = Duration::from_millis(20);
-
 /// Any change of what is at a path.
 const ANY: FileEvents = FileEvents::WRITE
     .union(FileEvents::EXTEND)
+    .union(FileEvents::ATTRIB)
     .union(FileEvents::CREATE)
     .union(FileEvents::DELETE)
     .union(FileEvents::RENAME);
@@ -80,15 +77,8 @@ impl Reasons {
             source.activate()
         };
         let file = |path: PathBuf, why: u64| {
-            let (tell, rest) = (merge(why), queue.clone());
-            let source = Source::file(queue, path, ANY).on_event_with(move |file, _| {
-                tell();
-                // What changes meanwhile is told afterwards, all at once.
-                if let Ok(suspended) = file.suspend_guard() {
-                    // Without a timer the guard is dropped here, and the file listened to again at once.
-                    let _ = rest.after(REST, move || drop(suspended));
-                }
-            });
+            let tell = merge(why);
+            let source = Source::file(queue, path, ANY).on_event(move |_| tell());
             source.activate()
         };
         let (reload, look) = (merge(RELOAD), merge(STORE | NETWORK | CONFIG));
@@ -98,7 +88,7 @@ impl Reasons {
                 stop(Signal::TERM)?,
                 Source::signal(queue, Signal::HUP).on_event(move |_| reload()).activate()?,
             ],
-            _files: [file(home.log(), STORE)?, file(home.offline(), NETWORK)?, file(home.config(), CONFIG)?],
+            _files: [file(home.bell(), STORE)?, file(home.offline(), NETWORK)?, file(home.config(), CONFIG)?],
             _safety_net: Source::timer(queue)
                 .every(SAFETY_NET)
                 .leeway(SAFETY_NET / 2)

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is looked at whatever the watch says.
-const SAFETY_NET: Duration = Duration::from_millis(500);
+/// How often it is looked at whatever the watch says: the log is written before what is in it counts.
+const SAFETY_NET: Duration = Duration::from_millis(50);
 
 /// Looks, now and whenever the store has changed, until there is an answer, for at most `timeout`.
 ///

@@ -32,6 +32,7 @@ use rusqlite::types::ValueRef;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
+use std::time::SystemTime;
 
 /// How long a write waits for those of other processes, each of which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,8 +43,8 @@ const LETTER: &str = "seq, key, body, crc, idem, state, attempts, next_at_ms, la
 /// A [`Store`] in a file.
 pub(crate) struct Sqlite {
     connection: Connection,
-    /// Held as long as the store is open.
-    _claim: Option<File>,
+    /// Held as long as the store is open, and touched when there is news for whoever sends.
+    bell: Option<File>,
 }
 
 impl Sqlite {
@@ -66,12 +67,21 @@ impl Sqlite {
         }
         // Full: a commit returns when its log is on the disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        Ok(Self { connection, _claim: None })
+        Ok(Self { connection, bell: None })
     }
 
-    /// The same store, which holds `claim` as long as it is open.
-    pub(crate) fn holding(self, claim: File) -> Self {
-        Self { _claim: Some(claim), ..self }
+    /// The same store, which holds `bell` as long as it is open, and touches it when there is news.
+    pub(crate) fn with_bell(self, bell: File) -> Self {
+        Self { bell: Some(bell), ..self }
+    }
+
+    /// Tells whoever watches the bell that a commit is done. The log would tell too early: it is written before it is synced,
+    /// and what is in it counts after that.
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            // Whoever does not hear it looks now and then.
+            let _ = bell.set_modified(SystemTime::now());
+        }
     }
 
     /// Reads the whole file and tells whether it is sound: its pages, its indexes, its columns, and its sums.
@@ -221,6 +231,7 @@ impl Store for Sqlite {
         crash::point("save.before_commit");
         transaction.commit()?;
         crash::point("save.after_commit");
+        self.ring();
         Ok(receipts)
     }
 
@@ -307,7 +318,9 @@ impl Store for Sqlite {
         let transaction = self.transaction()?;
         transaction.execute("UPDATE ops SET next_at_ms = 0 WHERE state = 0 AND next_at_ms > 0", [])?;
         transaction.execute("UPDATE meta SET revision = revision + 1", [])?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        self.ring();
+        Ok(())
     }
 
     fn is_paused(&mut self) -> Result<bool, StoreError> {
@@ -316,6 +329,7 @@ impl Store for Sqlite {
 
     fn set_paused(&mut self, paused: bool) -> Result<(), StoreError> {
         self.connection.execute("UPDATE meta SET paused = ?", [paused])?;
+        self.ring();
         Ok(())
     }
 
@@ -370,6 +384,7 @@ impl Sqlite {
         }
         transaction.execute("UPDATE meta SET revision = revision + 1", [])?;
         transaction.commit()?;
+        self.ring();
         Ok(changed)
     }
 }
