@@ -27,14 +27,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the server at `server`, that waits for an answer for at most `timeout`.
+    /// A client of the server at `server`, that waits for each step of a request for at most `timeout`.
     pub(crate) fn new(server: &str, token: Option<&str>, timeout: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Where a portal redirects to is not the server.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(timeout))
+            // Step by step: for a limit to all of it, the name of the server would be looked up on a thread of its own.
+            .timeout_connect(Some(timeout))
+            .timeout_send_request(Some(timeout))
+            .timeout_send_body(Some(timeout))
+            .timeout_recv_response(Some(timeout))
+            .timeout_recv_body(Some(timeout))
             .user_agent(concat!("offline_save_queue/", env!("CARGO_PKG_VERSION")))
             .build();
         Self {

@@ -52,7 +52,7 @@ pub(super) fn run(home: &Home, run: &Run, args: &Args) -> Result<(), Failure> {
     let threads = lanes + 2;
     let runtime = Runtime::builder()
         .threads(threads)
-        .max_threads(threads + 2)
+        .max_threads(threads)
         .name("queue")
         // What was noted may be half of the truth. The store has all of it, and the next run begins with that.
         .on_panic(|_| process::exit(1))
