@@ -45,11 +45,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 /// Connections beyond so many wait for their turn.
 const MOST_CONNECTIONS: usize = 120;
 
-/// How long the server goes on when the system has no descriptor left for a connection.
+/// How long the server waits for its address.
+const LETTING_GO: Duration = Duration::from_secs(3);
+
+/// How long the server waits before it tries again what the system has refused: an address, a descriptor for a connection.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// A server that listens, and has not begun to serve.
@@ -108,7 +112,7 @@ impl Server {
     ) -> Result<Self, Failure> {
         let books = Books { journal: Journal::open(log)?, faults: Faults::new(faults), figures: Figures::default() };
         let shop = Arc::new(Shop { counter: runtime.serial("counter"), books: Mutex::new(books), token });
-        let listener = TcpListener::bind(address).context(format!("cannot listen at {address}"))?;
+        let listener = listen(address).context(format!("cannot listen at {address}"))?;
         Ok(Self { listener, shop })
     }
 
@@ -131,6 +135,20 @@ impl Server {
             connections.exec_async(move || drop(blocking(|| shop.attend(stream))));
         }
         Ok(())
+    }
+}
+
+/// Listens at `address`. Whoever listened there and was just killed, or passed it on to a process that is just starting, may
+/// take a moment to let go of it.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let give_up_at = Instant::now() + LETTING_GO;
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up_at => {
+                thread::sleep(BREATH)
+            }
+            listener => return listener,
+        }
     }
 }
 
