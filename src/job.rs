@@ -10,6 +10,7 @@
 use crate::qos::Qos;
 use std::any::Any;
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo};
@@ -300,6 +301,53 @@ std::thread_local! {
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     std::panic::catch_unwind(AssertUnwindSafe(f))
         .map_err(|payload| Panic { payload, location: LAST_PANIC.try_with(Cell::take).ok().flatten() })
+}
+
+type Ending = Box<dyn FnOnce()>;
+
+std::thread_local! {
+    /// What ends after what the thread is ending; `None` if it is ending nothing.
+    static TO_END: RefCell<Option<Vec<Ending>>> = const { RefCell::new(None) };
+}
+
+/// Calls `end`, or leaves it to the call further up the stack that is ending another one: the end of one may end the next,
+/// and such a chain may be longer than any stack. The first panic goes on once all have ended.
+pub(crate) fn end_in_turn(end: impl FnOnce() + 'static) {
+    let mut next: Option<Ending> = Some(Box::new(end));
+    let is_nested = TO_END.try_with(|line| match &mut *line.borrow_mut() {
+        Some(line) => {
+            line.extend(next.take());
+            true
+        }
+        none => {
+            *none = Some(Vec::new());
+            false
+        }
+    });
+    if is_nested == Ok(true) {
+        return;
+    }
+    let mut first = None;
+    while let Some(end) = next.take() {
+        if let Err(panic) = contain(end) {
+            match &first {
+                None => first = Some(panic),
+                Some(_) => panic.bury(),
+            }
+        }
+        let following = TO_END.try_with(|line| {
+            let mut line = line.borrow_mut();
+            let following = line.as_mut().and_then(Vec::pop);
+            if following.is_none() {
+                *line = None;
+            }
+            following
+        });
+        next = following.ok().flatten();
+    }
+    if let Some(panic) = first {
+        panic.resume();
+    }
 }
 
 /// Makes the process's panic hook note where a panic was raised, before it does what it did before.

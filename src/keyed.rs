@@ -8,16 +8,21 @@
 //!
 //! - **A job comes while the last one of its key runs.** The entry is still there, and empty: the job goes in, and the turn,
 //!   which looks under the same lock when it has run, finds it.
-//! - **A job panics.** The turn goes on, or takes the key out, when the panic passes by.
+//! - **A job panics.** The panic is contained and reported, and the turn goes on, or takes the key out.
 //! - **A turn is dropped unrun**, as the runtime has ended. It drops what the key has, and takes the key out.
 
+use crate::engine::Engine;
 use crate::engine::Loss;
+use crate::engine::Phase;
 use crate::error::SubmitError;
+use crate::event_loop::Sink;
 use crate::job::Job;
+use crate::job::contain;
 use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
+use crate::time::Nanos;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -26,7 +31,9 @@ use std::hash::Hash;
 use std::num::NonZeroUsize;
 
 struct Lines<K> {
-    queue: Box<dyn Accept>,
+    /// No handle: what waits does not keep its queue from being closed, which may be what lets it go.
+    queue: Arc<dyn Sink>,
+    engine: Arc<Engine>,
     bound: usize,
     /// What waits for each key that has a turn.
     waiting: Mutex<HashMap<K, VecDeque<Job>>>,
@@ -52,11 +59,11 @@ impl<K: Eq + Hash + Clone + Send + 'static> Lines<K> {
     /// Sends a turn of the key. It is a token, so that cancelling the queue's pending jobs leaves it in its place.
     fn send(self: &Arc<Self>, key: K) {
         let turn = Turn(Some((Arc::clone(self), key)));
-        self.queue.accept(Job::token(move || turn.run()));
+        Arc::clone(&self.queue).fire(Some(Job::token(move || turn.run())), Nanos::ZERO);
     }
 
     fn lose(&self, jobs: VecDeque<Job>, loss: Loss) {
-        jobs.into_iter().for_each(|job| self.queue.engine().lose(self.queue.label(), job, loss));
+        jobs.into_iter().for_each(|job| self.engine.lose(self.queue.label(), job, loss));
     }
 }
 
@@ -65,12 +72,16 @@ struct Turn<K: Eq + Hash + Clone + Send + 'static>(Option<(Arc<Lines<K>>, K)>);
 
 impl<K: Eq + Hash + Clone + Send + 'static> Turn<K> {
     fn run(mut self) {
-        let Some((lines, key)) = self.0.take() else { return };
+        // A global queue's turns still come when the runtime has been cancelled: they are dropped here.
+        let Some((lines, key)) = self.0.take_if(|(lines, _)| lines.engine.phase() != Phase::Cancelling) else { return };
         let job = lines.waiting.lock().get_mut(&key).and_then(VecDeque::pop_front);
-        // When the job has run, or its panic passes by.
+        // When the job has run.
         let _next = Next { lines: &lines, key };
         if let Some(job) = job {
-            job.run();
+            let closure = job.type_name();
+            if let Err(panic) = contain(|| job.run()) {
+                lines.engine.report_panic(lines.queue.label(), panic, closure);
+            }
         }
     }
 }
@@ -108,8 +119,8 @@ impl<K: Eq + Hash + Clone + Send + 'static> Drop for Next<'_, K> {
 /// side.
 ///
 /// All of them run on the queue that it stands on, whose width bounds how many run at the same time, and whose order is
-/// that of turns: each key runs one job and goes to the end of the line, so that a busy key does not keep others waiting. A
-/// key that has nothing to do costs nothing, not even memory, so that keys may be users, files or addresses.
+/// that of turns: each key runs one job and goes to the end of the line, so that a busy key does not keep others waiting; on
+/// a global queue, which has no order, it may run some sixty in a row. A key that has nothing to do costs nothing, not even memory, so that keys may be users, files or addresses.
 ///
 /// It is what people build from a map of serial queues, without the question when to throw one away. A handle is cheap to
 /// clone; all clones are the same lines. Dropping the last handle lets what was submitted run.
@@ -135,6 +146,8 @@ impl<K: Eq + Hash + Clone + Send + 'static> Drop for Next<'_, K> {
 /// ```
 pub struct Keyed<K> {
     lines: Arc<Lines<K>>,
+    /// A handle, for as long as somebody may submit.
+    queue: Arc<dyn Accept>,
 }
 
 impl<K: Eq + Hash + Clone + Send + 'static> Keyed<K> {
@@ -149,8 +162,9 @@ impl<K: Eq + Hash + Clone + Send + 'static> Keyed<K> {
     }
 
     fn with(queue: &impl Dispatch, bound: usize) -> Self {
-        let lines = Lines { queue: Box::new(queue.clone()), bound, waiting: Mutex::new(HashMap::new()) };
-        Self { lines: Arc::new(lines) }
+        let (sink, engine) = (queue.sink(), Arc::clone(queue.engine()));
+        let lines = Lines { queue: sink, engine, bound, waiting: Mutex::new(HashMap::new()) };
+        Self { lines: Arc::new(lines), queue: Arc::new(queue.clone()) }
     }
 
     /// Submits `f` to the line of `key` and returns at once.
@@ -159,7 +173,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Keyed<K> {
     /// is full or the runtime has been shut down.
     pub fn exec_async(&self, key: K, f: impl FnOnce() + Send + 'static) {
         if let Err(refused) = self.try_exec_async(key, f) {
-            let queue = &self.lines.queue;
+            let queue = &self.queue;
             queue.engine().lose(queue.label(), Job::new(refused.into_inner()), Loss::Rejected);
         }
     }
@@ -184,7 +198,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Keyed<K> {
     /// # Ok::<(), concourse::SuspendError>(())
     /// ```
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, key: K, f: F) -> Result<(), SubmitError<F>> {
-        let f = self.lines.queue.engine().admit(f)?;
+        let f = self.lines.engine.admit(f)?;
         self.lines.put(key, f, Job::new).map_err(SubmitError::Full)
     }
 
@@ -216,12 +230,12 @@ impl<K: Eq + Hash + Clone + Send + 'static> Keyed<K> {
 
 impl<K> Clone for Keyed<K> {
     fn clone(&self) -> Self {
-        Self { lines: Arc::clone(&self.lines) }
+        Self { lines: Arc::clone(&self.lines), queue: Arc::clone(&self.queue) }
     }
 }
 
 impl<K> fmt::Debug for Keyed<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed").field("queue", self.lines.queue.label()).finish_non_exhaustive()
+        f.debug_struct("Keyed").field("queue", self.queue.label()).finish_non_exhaustive()
     }
 }

@@ -194,3 +194,44 @@ fn a_shutdown_runs_or_reports_what_waits() {
         }
     }
 }
+
+#[test]
+fn what_waits_on_a_suspended_queue_that_nobody_can_resume_runs_when_that_closes() {
+    let runtime = runtime();
+    let queue = runtime.serial("left alone");
+    queue.suspend().unwrap();
+    let (lines, ran) = (Keyed::new(&queue), Event::new());
+    let tell = ran.clone();
+    lines.exec_async((), move || tell.set());
+    drop((queue, lines));
+    ran.wait_timeout(GENEROUS).unwrap();
+}
+
+#[test]
+fn a_cancelling_shutdown_runs_nothing_that_waits_on_a_global_queue() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    let builder = Runtime::builder().threads(1).max_threads(1).on_dropped(move |_| _ = count.fetch_add(1, SeqCst));
+    let runtime = builder.build().unwrap();
+    let global = runtime.global(concourse::Qos::Default);
+    let (began, go) = (Event::new(), Event::new());
+    let (begin, gate) = (began.clone(), go.clone());
+    global.exec_async(move || {
+        begin.set();
+        gate.wait();
+    });
+    began.wait_timeout(GENEROUS).unwrap();
+    let lines = Keyed::new(&global);
+    (0..50).for_each(|key| lines.exec_async(key, || unreachable!()));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Nothing is accepted any more once the shutdown has begun.
+            while lines.try_exec_async(50, || unreachable!()).is_ok() {
+                thread::yield_now();
+            }
+            go.set();
+        });
+        runtime.shutdown(Shutdown::CancelPending);
+    });
+    assert!(dropped.load(SeqCst) >= 50 && lines.is_empty());
+}

@@ -413,3 +413,56 @@ fn ports_and_sources_of_the_kernel_have_a_pace_too() {
     }
     finish(&runtime);
 }
+
+/// What is told once cannot wait for the next event: it would never come.
+#[cfg(all(feature = "io", feature = "signal"))]
+#[test]
+fn what_is_told_once_is_not_left_to_an_event_that_never_comes() {
+    use concourse::Signal;
+    use std::io::{Read, Write};
+    let runtime = runtime();
+    let queue = runtime.serial("once");
+    let (period, edge) = (Duration::from_millis(2), Edge::Leading);
+
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let bytes = Total::default();
+    let read = bytes.clone();
+    let readable = Source::readable(&queue, reader).throttle(period).edge(edge).on_ready(move |mut reader, _| {
+        read.0.fetch_add(reader.read(&mut [0; 1]).unwrap() as u64, Ordering::SeqCst);
+    });
+    let readable = readable.activate().unwrap();
+    writer.write_all(b"abc").unwrap();
+    wait_until(|| bytes.get() == 3);
+    readable.suspend().unwrap();
+    readable.resume().unwrap();
+    writer.write_all(b"d").unwrap();
+    wait_until(|| bytes.get() == 4);
+
+    let fires = Total::default();
+    let timer = Source::timer(&queue).every(millis(1)).throttle(period).edge(edge).on_event(fires.adder());
+    let timer = timer.activate().unwrap();
+    wait_until(|| fires.get() > 9);
+
+    let received = Total::default();
+    let receive = received.clone();
+    let port = Source::bounded_port::<u64>(&queue, 1).throttle(period).edge(edge).on_event(move |messages| {
+        receive.0.fetch_add(messages.count() as u64, Ordering::SeqCst);
+    });
+    let sender = port.sender();
+    let port = port.activate().unwrap();
+    (0..5).for_each(|n| sender.send_timeout(n, GENEROUS).unwrap());
+    wait_until(|| received.get() == 5);
+
+    let arrivals = Total::default();
+    let arrived = arrivals.clone();
+    let signal = Source::signal(&queue, Signal::WINCH).throttle(period).edge(edge).on_event(move |come| {
+        arrived.0.fetch_add(come.count, Ordering::SeqCst);
+    });
+    let signal = signal.activate().unwrap();
+    for round in 1..5 {
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::WINCH).unwrap();
+        wait_until(|| arrivals.get() == round);
+    }
+    drop((readable, timer, port, signal));
+    finish(&runtime);
+}

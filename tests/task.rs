@@ -373,3 +373,118 @@ fn groups_and_work_items_are_awaited() {
     item.exec_async(&queue).unwrap();
     assert_eq!(waiter.wait(), Ok(concourse::Outcome::Finished));
 }
+
+/// Panics when it is dropped, unless a panic is under way.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "a bomb");
+    }
+}
+
+#[test]
+fn a_future_whose_destructor_panics_ends_its_task_all_the_same() {
+    let reported = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reported);
+    let runtime = Runtime::builder().threads(2).on_panic(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap();
+    let queue = runtime.serial("bombs");
+    // One that is dropped with the jobs of its queue.
+    let guard = queue.suspend_guard().unwrap();
+    let bomb = Bomb;
+    let mut task = queue.spawn(async move { drop(bomb) });
+    assert_eq!(queue.cancel_pending(), 1);
+    drop(guard);
+    assert_eq!(task.wait_timeout(GENEROUS), Err(TaskError::Dropped));
+    // One that goes with its last waker, on a thread that has nothing to do with it.
+    let (kept, waker) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+    let (keep, bomb) = (Arc::clone(&waker), Bomb);
+    let mut task = queue.spawn(async move {
+        let _bomb = bomb;
+        std::future::poll_fn(|context| {
+            *keep.lock().unwrap() = Some(context.waker().clone());
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+    });
+    while kept.lock().unwrap().is_none() {
+        *kept.lock().unwrap() = waker.lock().unwrap().take();
+    }
+    queue.exec_sync(|| ());
+    drop(waker);
+    drop(kept.lock().unwrap().take());
+    assert_eq!(task.wait_timeout(GENEROUS), Err(TaskError::Dropped));
+    assert_eq!(reported.load(SeqCst), 2);
+}
+
+#[test]
+fn a_cancelled_task_is_cancelled_and_its_captures_are_gone_however_close_its_first_poll_is() {
+    let runtime = runtime();
+    let queue = runtime.concurrent("close");
+    for round in 0..3_000 {
+        let captured = Arc::new(());
+        let kept = Arc::clone(&captured);
+        let task = queue.spawn(async move { drop(kept) });
+        (0..round % 300).for_each(|_| std::hint::spin_loop());
+        if task.cancel() == Cancellation::NeverRan {
+            assert_eq!(Arc::strong_count(&captured), 1);
+            assert_eq!(task.wait(), Err(TaskError::Cancelled));
+        }
+    }
+}
+
+#[test]
+fn a_long_chain_of_tasks_that_wait_for_each_other_ends_with_its_runtime() {
+    for how in [Shutdown::Drain, Shutdown::CancelPending] {
+        let runtime = runtime();
+        let global = runtime.global(concourse::Qos::Default);
+        let never = Event::new();
+        let gate = never.clone();
+        let mut last = global.spawn(async move { gate.wait_async().await });
+        for _ in 0..5_000 {
+            let before = last;
+            last = global.spawn(async move { _ = before.await });
+        }
+        runtime.shutdown(how);
+        drop(runtime);
+        never.set();
+        assert_eq!(last.wait_timeout(GENEROUS), Err(TaskError::Dropped));
+    }
+}
+
+#[test]
+fn a_task_of_a_global_queue_that_waits_for_itself_is_told_so() {
+    let runtime = runtime();
+    let (own, found) = (Arc::new(Mutex::new(None::<Task<()>>)), Arc::new(Mutex::new(None)));
+    let (go, told) = (Event::new(), Event::new());
+    let (gate, tell) = (go.clone(), told.clone());
+    let (mine, result) = (Arc::clone(&own), Arc::clone(&found));
+    let task = runtime.global(concourse::Qos::Default).submit(move || {
+        gate.wait();
+        let task = mine.lock().unwrap().take();
+        *result.lock().unwrap() = task.map(Task::wait);
+        tell.set();
+    });
+    *own.lock().unwrap() = Some(task);
+    go.set();
+    told.wait_timeout(GENEROUS).unwrap();
+    assert!(matches!(found.lock().unwrap().take(), Some(Err(TaskError::WouldDeadlock { .. }))));
+}
+
+#[test]
+fn a_wake_after_the_end_is_nobody_s_rejected_closure() {
+    let rejected = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&rejected);
+    let runtime = Runtime::builder().threads(2).on_rejected(move |_| _ = count.fetch_add(1, SeqCst)).build().unwrap();
+    let (began, go) = (Event::new(), Event::new());
+    let (begin, gate) = (began.clone(), go.clone());
+    let mut task = runtime.global(concourse::Qos::Default).spawn(async move {
+        begin.set();
+        gate.wait_async().await;
+    });
+    began.wait_timeout(GENEROUS).unwrap();
+    runtime.shutdown(Shutdown::Drain);
+    go.set();
+    assert_eq!(task.wait_timeout(GENEROUS), Err(TaskError::Dropped));
+    assert_eq!(rejected.load(SeqCst), 0);
+}

@@ -153,3 +153,14 @@ fn a_map_that_is_dropped_cancels_what_has_not_begun() {
     queue.exec_sync(|| ());
     assert_eq!(ran.load(SeqCst), 2);
 }
+
+#[test]
+fn a_map_that_becomes_unordered_loses_nothing_and_keeps_its_places() {
+    let runtime = runtime();
+    let queue = runtime.concurrent("changed");
+    let mut mapped = queue.map(0..10_usize, |n| n).window(window(4));
+    assert_eq!(mapped.next(), Some(Ok(0)));
+    let mut rest: Vec<_> = mapped.unordered().collect();
+    rest.sort_by_key(|(place, _)| *place);
+    assert!(rest.into_iter().eq((1..10).map(|n| (n, Ok(n)))));
+}

@@ -1,5 +1,6 @@
 //! What can go wrong with a port.
 
+use super::EventLoopError;
 use crate::sync::Arc;
 use std::fmt;
 
@@ -9,6 +10,9 @@ errors! {
         /// The capacity was 0: no message would ever have room.
         ZeroCapacity { /** The port's label. */ label: Arc<str> } =>
             "port \"{label}\": a capacity of 0 has room for no message; give at least 1, or leave the bound out",
+        /// The port has a pace, and the runtime's event loop could not be started.
+        NoEventLoop { /** The port's label. */ label: Arc<str>, /** What it lacks. */ error: EventLoopError } =>
+            "port \"{label}\": {error}",
         /// This process was forked, and the target's threads are the parent's.
         Forked { /** The port's label. */ label: Arc<str> } =>
             "port \"{label}\": this process was forked from one that has the target's threads; receive messages there",

@@ -6,6 +6,7 @@
 //! but a step. Each watcher keeps what was measured last for it. It is looked at at every wake-up for the wall clock,
 //! whatever that was for: a step is told once, and no wake-up without a step is told.
 
+use crate::job::contain;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::time::Clock;
@@ -113,7 +114,11 @@ impl ClockSteps {
         };
         let stepped: Vec<_> = watchers.list.iter_mut().filter_map(stepped).collect();
         drop(watchers);
-        stepped.into_iter().for_each(|(watcher, step)| watcher.stepped(step));
+        for (watcher, step) in stepped {
+            if let Err(panic) = contain(|| watcher.stepped(step)) {
+                panic.bury();
+            }
+        }
     }
 
     /// Tells nobody any more, and takes everybody out, for the caller to drop.

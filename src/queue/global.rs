@@ -7,6 +7,7 @@ use crate::engine::Loss;
 use crate::error::SubmitError;
 use crate::event_loop::Sink;
 use crate::job::Job;
+use crate::job::Kind;
 use crate::job::Route;
 use crate::qos::Qos;
 use crate::runtime::Runtime;
@@ -58,8 +59,11 @@ impl Door {
         } else {
             Some(job)
         };
-        if let Some(job) = refused {
-            self.engine.lose(&self.label, job, Loss::Rejected);
+        match refused {
+            // A place in line: nobody's closure.
+            Some(token) if token.shape().kind == Kind::Token => self.engine.give_up(&self.label, token),
+            Some(job) => self.engine.lose(&self.label, job, Loss::Rejected),
+            None => {}
         }
     }
 }

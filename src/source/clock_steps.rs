@@ -43,6 +43,8 @@ impl Sealed for ClockSteps {}
 impl Pending for ClockSteps {
     type Value = ClockStep;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<ClockStep> {
         let step = mem::take(&mut self.0.lock().step);
         let length = Duration::from_nanos(step.unsigned_abs());

@@ -45,6 +45,11 @@ pub trait Pending: Sealed + Send + Sync + 'static {
     #[doc(hidden)]
     const LISTENS: bool = false;
 
+    /// True if what comes is told once, or a few times, and then not again until a turn takes it. Such a source cannot wait
+    /// for "the next event": there is none.
+    #[doc(hidden)]
+    const TOLD_ONCE: bool = false;
+
     /// Listens from the end of a turn on. True if there is something already, and another turn is due.
     #[doc(hidden)]
     fn listen(&self) -> bool {
@@ -116,6 +121,7 @@ impl<P: Pending> Delivery<P> {
     ) {
         self.name(label);
         if let Some(rule) = pace {
+            let rule = if P::TOLD_ONCE { rule.without_next_event() } else { rule };
             let pace = self.pace.get_or_init(|| Box::new(Pace::new(rule)));
             if rule.times_merges() {
                 self.hot.state.time_merges();
@@ -202,6 +208,20 @@ impl<P: Pending> Delivery<P> {
             Knock::Ended => return false,
         }
         true
+    }
+
+    /// Makes sure of a turn for something pending that may have been told before, and does not count as an event then.
+    #[cfg(feature = "signal")]
+    pub(crate) fn remind(self: &Arc<Self>) {
+        if !self.hot.state.is_owed() {
+            self.knock();
+        }
+    }
+
+    /// True if its turn waits for quiet, so that it has to be told of everything that comes.
+    #[cfg(feature = "fs")]
+    pub(crate) fn waits_for_quiet(&self) -> bool {
+        self.pace.get().is_some_and(|pace| pace.waits_for_quiet())
     }
 
     /// Makes sure that a turn follows the one that runs, or the activation. Nothing was merged.

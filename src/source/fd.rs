@@ -120,6 +120,8 @@ impl<F: AsFd + Send + Sync + 'static, D: Direction> Pending for Descriptor<F, D>
 
     const LISTENS: bool = true;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<D> {
         let (fd, nature) = self.with(|open| (Arc::clone(&open.fd), open.nature))?;
         // Outside the lock: how to get at a descriptor is the user's.

@@ -22,6 +22,8 @@ pub struct Map<I, F, Q, T> {
     queue: Q,
     window: NonZeroUsize,
     under_way: VecDeque<Task<T>>,
+    /// How many values have been fetched in order.
+    fetched: usize,
 }
 
 impl<I, F, Q, T> Map<I, F, Q, T>
@@ -34,7 +36,7 @@ where
     fn new(queue: Q, items: I, f: F) -> Self {
         // Enough that every thread has a call, and one to go on with.
         let window = NonZeroUsize::MIN.saturating_add(2 * queue.engine().executor().threads() - 1);
-        Self { items: items.fuse(), f: Arc::new(f), queue, window, under_way: VecDeque::new() }
+        Self { items: items.fuse(), f: Arc::new(f), queue, window, under_way: VecDeque::new(), fetched: 0 }
     }
 
     /// Has at most `window` calls under way or fetched ahead; without it, twice as many as the runtime has threads.
@@ -44,8 +46,10 @@ where
     }
 
     /// Gives the values as they come, with the place of their item in the iterator, instead of in the order of the items.
-    pub fn unordered(self) -> Unordered<I, F, Q, T> {
-        Unordered { map: self, tasks: Tasks::new() }
+    pub fn unordered(mut self) -> Unordered<I, F, Q, T> {
+        let mut tasks = Tasks::starting_at(self.fetched);
+        tasks.extend(self.under_way.drain(..));
+        Unordered { map: self, tasks }
     }
 
     fn submit_next(&mut self) -> Option<Task<T>> {
@@ -71,7 +75,9 @@ where
         {
             self.under_way.push_back(task);
         }
-        self.under_way.pop_front().map(Task::wait)
+        let next = self.under_way.pop_front()?;
+        self.fetched += 1;
+        Some(next.wait())
     }
 }
 

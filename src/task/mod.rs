@@ -18,6 +18,7 @@ pub use tasks::Tasks;
 use crate::error::HeldQueue;
 use crate::error::SubmitError;
 use crate::error::TaskError;
+use crate::error::WaitError;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::job::contain;
@@ -101,6 +102,7 @@ pub struct Task<T> {
     slot: Arc<Slot<T>>,
     /// The line in which the task waits for its turn.
     line: Option<QueueLine>,
+    label: Arc<str>,
     /// What is polled, if it is a future.
     fiber: Option<Weak<dyn Withdraw>>,
     waiting: Option<Waiting<Item>>,
@@ -124,7 +126,7 @@ impl<T: Send + 'static> Task<T> {
         if let Ok(job) = item.job() {
             queue.accept(Job::new(job));
         }
-        Self { item, slot, line: queue.line(), fiber: None, waiting: None }
+        Self { item, slot, line: queue.line(), label: Arc::clone(queue.label()), fiber: None, waiting: None }
     }
 
     fn try_submit<F: FnOnce() -> T + Send + 'static>(queue: &impl Dispatch, f: F) -> Result<Self, SubmitError<F>> {
@@ -133,8 +135,8 @@ impl<T: Send + 'static> Task<T> {
 
     fn spawn<F: Future<Output = T> + Send + 'static>(queue: &impl Dispatch, future: F) -> Self {
         let (slot, item) = (Slot::new(), WorkItem::without_closure());
-        let fiber = Fiber::start(future, item.clone(), Arc::clone(&slot), queue.sink());
-        Self { item, slot, line: queue.line(), fiber: Some(fiber), waiting: None }
+        let fiber = Fiber::start(future, item.clone(), Arc::clone(&slot), queue.sink(), Arc::clone(queue.engine()));
+        Self { item, slot, line: queue.line(), label: Arc::clone(queue.label()), fiber: Some(fiber), waiting: None }
     }
 
     /// Waits for the value.
@@ -173,6 +175,9 @@ impl<T: Send + 'static> Task<T> {
         }
         match self.item.wait_timeout(timeout) {
             Ok(outcome) => self.slot.take(outcome),
+            Err(WaitError::WouldDeadlock) => {
+                Err(TaskError::WouldDeadlock { queue: Arc::clone(&self.label), held: Vec::new() })
+            }
             Err(_) => Err(TaskError::TimedOut { after: timeout }),
         }
     }
@@ -237,8 +242,10 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T> Task<T> {
     fn withdraw(&self) -> Cancellation {
+        // Before the item is cancelled: from then on only this call drops a future that has not been polled.
+        let fiber = self.fiber.as_ref().and_then(Weak::upgrade);
         let cancellation = self.item.cancel();
-        if let Some(fiber) = self.fiber.as_ref().and_then(Weak::upgrade) {
+        if let Some(fiber) = fiber {
             fiber.withdraw(cancellation);
         }
         cancellation
@@ -300,7 +307,8 @@ impl Queue {
     /// [`spawn_exclusive`](Self::spawn_exclusive). The future may wait for anything, of any executor. A panic ends the task,
     /// and is reported as for any job. [`cancel_pending`](Self::cancel_pending) drops futures that have not begun, and so
     /// does the end of a suspended queue; one that is under way goes on. When no poll will come any more, because the runtime
-    /// has ended or nobody is left who could wake the future, it is dropped and the task ends as dropped.
+    /// has ended or nobody is left who could wake the future, it is dropped and the task ends as dropped. A future that owns
+    /// the only handle of what it waits for keeps itself waiting.
     ///
     /// ```
     /// use concourse::{Queue, Semaphore};

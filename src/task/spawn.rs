@@ -13,9 +13,12 @@
 
 use super::Slot;
 use super::state::State;
+use crate::engine::Engine;
+use crate::engine::Phase;
 use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::contain;
+use crate::job::end_in_turn;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::Weak;
@@ -53,6 +56,7 @@ pub(super) struct Fiber<F: Future> {
     slot: Arc<Slot<F::Output>>,
     /// No handle: a future does not keep its queue from being closed, which may be what ends it.
     queue: Arc<dyn Sink>,
+    engine: Arc<Engine>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
@@ -62,9 +66,10 @@ impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
         item: WorkItem,
         slot: Arc<Slot<F::Output>>,
         queue: Arc<dyn Sink>,
+        engine: Arc<Engine>,
     ) -> Weak<dyn Withdraw> {
         let place = Mutex::new(Place::Unpolled(Box::pin(future)));
-        let fiber = Arc::new(Self { state: State::scheduled(), place, item, slot, queue });
+        let fiber = Arc::new(Self { state: State::scheduled(), place, item, slot, queue, engine });
         let weak = Arc::downgrade(&fiber);
         fiber.submit(|visit| Job::new(move || visit.run()));
         weak
@@ -85,20 +90,36 @@ impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
         mem::replace(&mut *self.place.lock(), Place::Empty)
     }
 
+    /// What is to be polled or dropped next, with its run if that begins here. A future that has been withdrawn stays: it is
+    /// dropped by whoever has withdrawn it, before that call returns.
+    fn claim(&self) -> (Place<F>, Option<Run>) {
+        let run = self.item.begin();
+        let mut place = self.place.lock();
+        let is_withdrawn = run.is_none() && matches!(*place, Place::Unpolled(_));
+        let claimed = if is_withdrawn { Place::Empty } else { mem::replace(&mut *place, Place::Empty) };
+        (claimed, run)
+    }
+
+    /// True if polls may still come. After the end of a drain they would run on whatever thread wakes the future.
+    fn goes_on(&self) -> bool {
+        match self.engine.phase() {
+            Phase::Open => true,
+            Phase::Draining => !self.engine.executor().is_over(),
+            Phase::Cancelling | Phase::Forked => false,
+        }
+    }
+
     fn poll(self: &Arc<Self>) {
         self.state.begin();
-        let (mut future, run) = match self.take() {
-            Place::Unpolled(future) => match self.item.begin() {
-                Some(run) => (future, run),
-                None => return self.state.end(),
-            },
-            Place::UnderWay(future, run) if self.item.is_cancelled() => {
+        let (mut future, run) = match self.claim() {
+            (Place::Unpolled(future), Some(run)) => (future, run),
+            (Place::UnderWay(future, run), _) if self.item.is_cancelled() => {
                 self.state.end();
                 drop(future);
                 return run.end(Outcome::Cancelled);
             }
-            Place::UnderWay(future, run) => (future, run),
-            Place::Empty => return self.state.end(),
+            (Place::UnderWay(future, run), _) => (future, run),
+            (Place::Unpolled(_) | Place::Empty, _) => return self.state.end(),
         };
         let waker = Waker::from(Arc::clone(self));
         match contain(|| future.as_mut().poll(&mut Context::from_waker(&waker))) {
@@ -131,9 +152,10 @@ impl<F: Future<Output: Send> + Send + 'static> Fiber<F> {
     /// No poll will ever come.
     fn abandon(&self) {
         self.state.end();
-        // A future under way is dropped before its run, which ends the item.
-        drop(self.take());
-        self.item.abandon();
+        // The future is dropped before its run, which ends the item, also when the future's destructor panics.
+        let (place, run) = self.claim();
+        let _run = run;
+        drop(place);
     }
 }
 
@@ -156,12 +178,22 @@ impl<F: Future<Output: Send> + Send + 'static> Wake for Fiber<F> {
     }
 }
 
+impl<F: Future> Drop for Fiber<F> {
+    /// The last waker may go anywhere: a panic of the future's destructor is none of that thread's.
+    fn drop(&mut self) {
+        let place = mem::replace(&mut *self.place.lock(), Place::Empty);
+        if let Err(panic) = contain(|| drop(place)) {
+            self.engine.report_panic(self.queue.label(), panic, std::any::type_name::<F>());
+        }
+    }
+}
+
 /// A poll on its way through the queue.
 struct Visit<F: Future<Output: Send> + Send + 'static>(Option<Arc<Fiber<F>>>);
 
 impl<F: Future<Output: Send> + Send + 'static> Visit<F> {
     fn run(mut self) {
-        if let Some(fiber) = self.0.take() {
+        if let Some(fiber) = self.0.take_if(|fiber| fiber.goes_on()) {
             fiber.poll();
         }
     }
@@ -170,7 +202,7 @@ impl<F: Future<Output: Send> + Send + 'static> Visit<F> {
 impl<F: Future<Output: Send> + Send + 'static> Drop for Visit<F> {
     fn drop(&mut self) {
         if let Some(fiber) = self.0.take() {
-            fiber.abandon();
+            end_in_turn(move || fiber.abandon());
         }
     }
 }

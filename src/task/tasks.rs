@@ -59,7 +59,12 @@ pub struct Tasks<T> {
 impl<T: Send + 'static> Tasks<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { pending: BTreeMap::new(), next: 0, finished: Arc::default(), count: Semaphore::new(0) }
+        Self::starting_at(0)
+    }
+
+    /// An empty set whose first task has this number.
+    pub(super) fn starting_at(next: usize) -> Self {
+        Self { pending: BTreeMap::new(), next, finished: Arc::default(), count: Semaphore::new(0) }
     }
 
     /// Puts a task in, and returns its number: 0 for the first, and so on.

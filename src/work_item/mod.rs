@@ -166,7 +166,7 @@ impl WorkItem {
     /// Begins the run of an item without a closure, unless it has ended.
     pub(crate) fn begin(&self) -> Option<Run> {
         let item = Arc::clone(&self.item);
-        self.item.state.start().then_some(Run(End { item, outcome: Outcome::Dropped }))
+        self.item.state.start().then(|| Run(End { item, outcome: Outcome::Dropped }))
     }
 
     /// Ends an item that has not begun as dropped.

@@ -221,6 +221,8 @@ impl Sealed for File {}
 impl Pending for File {
     type Value = FileChanges;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<FileChanges> {
         let mut life = self.life.lock();
         let Life::Watching(tree) = &mut *life else { return None };
@@ -251,7 +253,7 @@ impl Witness for Delivery<File> {
         let is_held = self.is_held();
         let mut pace = self.pending().pace.lock();
         let waits = !pace.settle.is_zero();
-        let most = patience(is_held, waits || !pace.is_under_way);
+        let most = patience(is_held, waits || !pace.is_under_way || (!is_held && self.waits_for_quiet()));
         let hearing = pace.hints.add(mark, told, name, most);
         if waits {
             let now = now(Clock::Monotonic);

@@ -138,6 +138,8 @@ impl Sealed for Vnode {}
 impl Pending for Vnode {
     type Value = FileEvents;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<FileEvents> {
         let mut life = self.life.lock();
         let Life::Watching(watched) = &mut *life else { return None };
@@ -158,7 +160,7 @@ impl Witness for Delivery<Vnode> {
         let is_held = self.is_held();
         let mut since_turn = self.pending().told.lock();
         since_turn.notices = since_turn.notices.saturating_add(1);
-        let most = patience(is_held, !since_turn.is_under_way);
+        let most = patience(is_held, !since_turn.is_under_way || (!is_held && self.waits_for_quiet()));
         let is_enough = since_turn.notices >= most || told.contains(Told::IGNORED);
         since_turn.missed |= is_enough;
         match name {

@@ -250,6 +250,8 @@ impl Pending for MemoryPressure {
 
     const LISTENS: bool = true;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<PressureLevels> {
         self.with(Station::take).flatten()
     }

@@ -18,7 +18,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Edge {
     /// At the beginning, with the event that begins it. What comes during the period waits for the next event after it,
-    /// however late that is, unless [`max_delay`](SourceBuilder::max_delay) bounds the wait.
+    /// however late that is, unless [`max_delay`](SourceBuilder::max_delay) bounds the wait. Only what the program merges
+    /// waits so; every other kind of source has the call at the end of the period, as with `Both`.
     Leading,
     /// At the end, with everything that came.
     Trailing,
@@ -113,8 +114,10 @@ impl<K: Pending> SourceBuilder<K> {
     /// [`Edge::Leading`] what comes in a period waits for the next event after it. While events never cease the call never comes, unless
     /// [`max_delay`](SourceBuilder::max_delay) bounds the wait; a call at its bound does not end the period.
     ///
-    /// What counts as an event is what the source is told: a merge, a signal. A timer, or a descriptor that is ready,
-    /// reports once and then not again until its handler was called, so that this delays each of its calls.
+    /// What counts as an event is what the source is told: a merge, a message, a change of a file. A timer, a signal, memory
+    /// pressure, or a descriptor that is ready reports once and then not again until its handler was called, so that this
+    /// delays each of its calls by `quiet`, however much comes meanwhile. Such sources, files and ports call at the end of a
+    /// period with [`Edge::Leading`] too: there might be no next event.
     ///
     /// Each merge looks at the clock. What [`throttle`](Self::throttle) says of clocks, suspension and the end holds here
     /// as well.

@@ -93,6 +93,11 @@ impl Rule {
         Self { max_delay, ..self }
     }
 
+    /// For a source that tells of nothing more until its turn has come: what comes in a period is called for at its end.
+    pub(super) fn without_next_event(self) -> Self {
+        if self.edge == Edge::Leading { self.edge(Edge::Both) } else { self }
+    }
+
     /// Every merge has to say when it came. A throttle that calls at both edges asks only for the first one: all that come
     /// until the call change nothing.
     pub(super) fn times_merges(self) -> bool {
@@ -121,6 +126,12 @@ struct Wait {
 impl Pace {
     pub(super) fn new(rule: Rule) -> Self {
         Self { rule, period: Period::new(), wait: Mutex::new(Wait::default()) }
+    }
+
+    /// Each event makes the wait longer.
+    #[cfg(feature = "fs")]
+    pub(super) fn waits_for_quiet(&self) -> bool {
+        self.rule.measure == Measure::Debounce
     }
 
     /// Takes note of a merge at `now`, which is the `first` if no turn is to come yet. True if it is at a leading edge that

@@ -164,6 +164,8 @@ impl<T: Send + 'static> Sealed for Port<T> {}
 impl<T: Send + 'static> Pending for Port<T> {
     type Value = Messages<T>;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<Messages<T>> {
         let delivery = self.own.get().and_then(Weak::upgrade)?;
         let mut line = self.line.lock();
@@ -339,6 +341,9 @@ impl<T: Send + 'static, P> SourceBuilder<Port<T>, P> {
         }
         if is_child() {
             return Err(PortError::Forked { label: label() });
+        }
+        if self.pace.is_some() {
+            delivery.engine().event_loop().map_err(|error| PortError::NoEventLoop { label: label(), error })?;
         }
         let mut event = self.handlers.event.take().unwrap_or_else(|| Box::new(|messages| messages.for_each(drop)));
         self.handlers.event = Some(Box::new(move |messages| {

@@ -62,6 +62,8 @@ impl Sealed for ChildProcess {}
 impl Pending for ChildProcess {
     type Value = Exit;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<Exit> {
         self.0.take()
     }

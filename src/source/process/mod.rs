@@ -235,6 +235,8 @@ impl Sealed for Process {}
 impl Pending for Process {
     type Value = Exit;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<Exit> {
         self.take()
     }

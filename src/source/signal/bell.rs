@@ -81,7 +81,7 @@ impl Watcher for Bell {
         let listeners: Vec<_> = self.listeners.lock().iter().filter_map(Weak::upgrade).collect();
         for delivery in listeners {
             if delivery.pending().tally.is_pending() {
-                delivery.knock();
+                delivery.remind();
             }
             delivery.leave();
         }

@@ -94,6 +94,8 @@ impl Pending for Signals {
     // It hears all the time, and is to be told of suspensions.
     const LISTENS: bool = true;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<Arrivals> {
         let (count, sender) = self.tally.take();
         (count != 0).then_some(Arrivals { signal: self.signal, count, sender })

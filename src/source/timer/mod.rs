@@ -148,6 +148,8 @@ impl Sealed for Timer {}
 impl Pending for Timer {
     type Value = u64;
 
+    const TOLD_ONCE: bool = true;
+
     fn take(&self) -> Option<u64> {
         let mut life = self.0.lock();
         let Life::Ticking(clockwork) = &mut *life else { return None };
