@@ -78,7 +78,8 @@ impl Signal {
         Self(number)
     }
 
-    /// The real-time signal that is `offset` behind the first one. There are at least eight.
+    /// The real-time signal that is `offset` behind the first one. There are at least eight, on Linux about thirty; what is
+    /// beyond them is refused by [`Source::signal`](crate::Source::signal).
     ///
     /// Real-time signals are queued: each one that is sent arrives, where several of an ordinary signal become one if they
     /// have not arrived yet.

@@ -20,6 +20,9 @@ errors! {
         /// The path is empty, or it is relative and there is no current directory.
         BadPath { /** The label of the source. */ label: Arc<str>, /** The operating system's error number, or 0. */ errno: i32 } =>
             "\"{label}\": an empty path leads nowhere, and a relative one needs a current directory (os error {errno}); give an absolute one",
+        /// The interval of polling was 0: it would look without end.
+        ZeroInterval { /** The label of the source. */ label: Arc<str> } =>
+            "\"{label}\": polling with an interval of 0 looks without end; give `poll_every` at least a millisecond",
         /// What is watched may not be read, which watching it needs.
         Denied { /** The label of the source. */ label: Arc<str> } =>
             "\"{label}\": what cannot be read cannot be watched; grant the permission to read it, or poll with `poll_every`",

@@ -49,7 +49,13 @@ pub struct RefusedChild {
 
 impl fmt::Display for RefusedChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; nobody waits for child {}, which comes back with this error", self.error, self.child.id())
+        let pid = self.child.id();
+        match self.error {
+            ProcessError::NoSuchProcess { .. } => {
+                write!(f, "child {pid} has been waited for already; give it to `Source::child` before that")
+            }
+            _ => write!(f, "{}; nobody waits for child {pid}, which comes back with this error", self.error),
+        }
     }
 }
 

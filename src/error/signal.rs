@@ -14,7 +14,7 @@ errors! {
             "{signal} cannot be observed: the kernel keeps it to itself, or it reports a fault that the program cannot go on from",
         /// The system has no such signal, or its C library keeps it for itself.
         Unknown { /** The signal. */ signal: Signal } =>
-            "{signal} is none that this system has for programs; take a constant of `Signal`, or `Signal::realtime`",
+            "{signal} is none that this system has for programs; take a constant of `Signal`, or `Signal::realtime` with an offset below 30 at most",
         /// Somebody has replaced the handler that this process shares.
         Replaced { /** The signal. */ signal: Signal } =>
             "the handler of signal-hook-registry for {signal} was replaced by one that does not share it; install that one before the first source, or let it share the registry",

@@ -12,6 +12,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 /// Runs the test of this name again, where `limit` is so low.
 fn again(test: &str, limit: &str, value: u32) {
@@ -62,6 +65,38 @@ fn running_out_of_watches_is_an_error_that_names_the_setting() {
     // And is told again once there are enough of them.
     (0..20).for_each(|name| fs::remove_dir_all(below(name)).unwrap());
     crate::wait_until(|| source.polls_because().is_none());
+    drop(source);
+    finish(&runtime);
+}
+
+#[test]
+fn an_open_file_that_loses_its_watch_to_somebody_else_is_looked_at_until_there_is_one_again() {
+    if !is_limited() {
+        let test = "limits::an_open_file_that_loses_its_watch_to_somebody_else_is_looked_at_until_there_is_one_again";
+        return again(test, "max_inotify_watches", 1);
+    }
+    let (folder, runtime) = (Folder::new(), runtime());
+    let queue = runtime.serial("main");
+    let [mut file, other] = ["file", "other"].map(|name| fs::File::create(folder.join(name)).unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let source = Source::vnode(&queue, file.try_clone().unwrap(), FileEvents::WRITE);
+    let source = source.on_event(move |_| _ = count.fetch_add(1, Ordering::SeqCst)).activate().unwrap();
+    source.suspend().unwrap();
+    file.write_all(b"one").unwrap();
+    // The first notice ends the watch of a suspended source, and then it is free for somebody else.
+    let taken = std::cell::OnceCell::new();
+    crate::wait_until(|| {
+        let activated = Source::vnode(&queue, other.try_clone().unwrap(), FileEvents::WRITE).activate();
+        activated.is_ok_and(|source| taken.set(source).is_ok())
+    });
+    source.resume().unwrap();
+    crate::wait_until(|| calls.load(Ordering::SeqCst) == 1);
+    file.write_all(b"two").unwrap();
+    crate::wait_until(|| calls.load(Ordering::SeqCst) == 2);
+    drop(taken);
+    file.write_all(b"three").unwrap();
+    crate::wait_until(|| calls.load(Ordering::SeqCst) >= 3);
     drop(source);
     finish(&runtime);
 }
@@ -130,5 +165,14 @@ fn running_out_of_descriptors_delays_and_invents_nothing() {
     let all = record.wait(|all| all.contains_key(&new) && all.contains_key(&path));
     assert!(all[&path].contains(FileEvents::WRITE | FileEvents::EXTEND), "{all:?}");
     drop(sources);
+    finish(&runtime);
+}
+
+#[test]
+fn polling_without_a_pause_is_refused() {
+    let (folder, runtime) = (Folder::new(), runtime());
+    let queue = runtime.serial("polls");
+    let builder = Source::file(&queue, &folder.path, FileEvents::ALL).poll_every(std::time::Duration::ZERO);
+    assert_eq!(builder.activate().unwrap_err(), FileError::ZeroInterval { label: "polls".into() });
     finish(&runtime);
 }

@@ -43,8 +43,11 @@ impl Ended {
 /// A process of this program that is to end by itself.
 pub(crate) struct Process(pub(crate) Child);
 
+/// This program, without what whoever runs the tests may ignore: a shell ignores some signals for what it starts in the
+/// background.
 pub(crate) fn this_program(arguments: &[&str]) -> Process {
-    let mut command = Command::new(env::current_exe().unwrap());
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(env::current_exe().unwrap());
     Process(command.args(arguments).stdin(Stdio::piped()).spawn().unwrap())
 }
 

@@ -132,11 +132,17 @@ impl<P> SourceBuilder<File, P> {
     /// - [`NoWatch`](FileError::NoWatch) and [`NoInstance`](FileError::NoInstance) if the kernel's limits for the user are
     ///   reached; they name the setting to raise.
     /// - [`Unsupported`](FileError::Unsupported) if [`REVOKE`](FileEvents::REVOKE) is asked for, and in a simulation.
-    /// - [`Forked`](FileError::Forked) in a forked child, [`BadPath`](FileError::BadPath) for an empty path, and others if
-    ///   the kernel refuses what is needed.
+    /// - [`Forked`](FileError::Forked) in a forked child, [`BadPath`](FileError::BadPath) for an empty path,
+    ///   [`ZeroInterval`](FileError::ZeroInterval) for one of [`poll_every`](Self::poll_every), and others if the kernel
+    ///   refuses what is needed.
     ///
     /// The handlers are dropped then.
     pub fn activate(self) -> Result<Source<File>, FileError> {
+        let delivery = self.source.handle.delivery();
+        if delivery.pending().pace.lock().poll == Some(Duration::ZERO) {
+            let label = self.label.clone().unwrap_or_else(|| Arc::clone(delivery.label()));
+            return Err(FileError::ZeroInterval { label });
+        }
         self.start_on_loop(File::start, |file| file.pace.lock().is_under_way = true)
     }
 }

@@ -1,5 +1,6 @@
 //! Sources of what happens to an open file, whatever it is called: see [`Source::vnode`].
 
+use super::POLL;
 use super::REVOKE;
 use super::Started;
 use super::events::FileEvents;
@@ -18,6 +19,7 @@ use crate::event_loop::Hearing;
 use crate::event_loop::Mark;
 use crate::event_loop::Notices;
 use crate::event_loop::Scope;
+use crate::event_loop::TimerKey;
 use crate::event_loop::Told;
 use crate::event_loop::Witness;
 use crate::event_loop::path_of;
@@ -30,6 +32,8 @@ use crate::source::delivery::Sealed;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::Weak;
+use crate::time::Clock;
+use crate::time::now;
 use std::ffi::OsStr;
 use std::fmt;
 use std::mem;
@@ -79,12 +83,30 @@ struct Watched {
     mark: Option<Mark>,
     notices: Arc<Notices>,
     witness: Weak<Delivery<Vnode>>,
+    event_loop: Weak<EventLoop>,
+    /// While there is no mark: when it is looked at again.
+    alarm: Option<TimerKey>,
 }
 
 impl Watched {
-    /// Makes another mark, if the one before is dead. The file is open, so nothing but memory can be missing for it.
+    /// Makes another mark, as the one before is dead. If the user's watches are used up, or memory is, the file is looked at
+    /// now and then, until there is room for a mark.
     fn mark(&mut self) {
+        self.silence();
         self.mark = self.notices.mark(self.file.fd.as_fd(), Scope::Contents, &self.witness, ITSELF, None).ok();
+        if self.mark.is_none()
+            && let Some((event_loop, sink)) = self.event_loop.upgrade().zip(self.witness.upgrade())
+        {
+            let at = now(Clock::Monotonic).after(POLL);
+            self.alarm = event_loop.arm(Clock::Monotonic, at, POLL, sink, None).ok();
+        }
+    }
+
+    /// Takes the alarm back.
+    fn silence(&mut self) {
+        if let Some((event_loop, alarm)) = self.event_loop.upgrade().zip(self.alarm.take()) {
+            drop(event_loop.cancel(alarm));
+        }
     }
 
     /// What has happened since it was seen last.
@@ -128,7 +150,8 @@ impl Vnode {
         let mark = notices.mark(file.fd.as_fd(), Scope::Contents, &witness, ITSELF, None);
         let mark = Some(mark.map_err(refused)?);
         let (stamp, path) = (Stamp::of_open(file.fd.as_fd()).ok(), path_of(file.fd.as_fd()));
-        *life = Life::Watching(Box::new(Watched { file, stamp, path, mark, notices, witness }));
+        let (event_loop, alarm) = (Arc::downgrade(event_loop), None);
+        *life = Life::Watching(Box::new(Watched { file, stamp, path, mark, notices, witness, event_loop, alarm }));
         Ok(Started::Watching)
     }
 }
@@ -148,8 +171,15 @@ impl Pending for Vnode {
         (!events.is_empty()).then(|| events | FileEvents::RESYNCED.when(told.lost))
     }
 
+    fn ring(&self) {
+        self.told.lock().missed = true;
+    }
+
     fn close(&self) {
-        let ended = mem::replace(&mut *self.life.lock(), Life::Ended);
+        let mut ended = mem::replace(&mut *self.life.lock(), Life::Ended);
+        if let Life::Watching(watched) = &mut ended {
+            watched.silence();
+        }
         // The user's descriptor is dropped when the lock is free.
         drop(ended);
     }
