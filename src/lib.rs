@@ -25,8 +25,12 @@
 //! | one thread that you provide | [`MainQueue`] | `dispatch_get_main_queue` |
 //! | a job later | [`Dispatch::after`] | `dispatch_after` |
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
+//! | a job with a value, or a future that a queue polls | [`Task`], from [`Queue::submit`] and [`Queue::spawn`] | |
+//! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
+//! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
+//! | files that change | `Source::file`, `Source::vnode` | `DISPATCH_SOURCE_TYPE_VNODE` |
 //! | the end of a process, memory running short | `Source::process`, `Source::memory_pressure` | `DISPATCH_SOURCE_TYPE_PROC`, `_MEMORYPRESSURE` |
 //! | messages in order, from many to one | [`Source::port`] | Mach port sources |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |

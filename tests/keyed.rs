@@ -5,6 +5,7 @@ use concourse::Keyed;
 use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::SubmitError;
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::Barrier;
@@ -13,11 +14,21 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 const GENEROUS: Duration = Duration::from_secs(60);
 
 fn runtime() -> Runtime {
     Runtime::builder().threads(4).build().unwrap()
+}
+
+#[track_caller]
+fn wait_until_empty<K: Eq + Hash + Clone + Send + 'static>(lines: &Keyed<K>) {
+    let deadline = Instant::now() + GENEROUS;
+    while !lines.is_empty() {
+        assert!(Instant::now() < deadline, "{} keys are never done", lines.len());
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -72,9 +83,7 @@ fn a_busy_key_takes_turns_with_the_others() {
         lines.exec_async(key, move || log.lock().unwrap().push(key));
     }
     drop(guard);
-    while !lines.is_empty() {
-        thread::yield_now();
-    }
+    wait_until_empty(&lines);
     assert_eq!(*log.lock().unwrap(), ["busy", "other", "busy", "busy", "busy"]);
 }
 
@@ -86,9 +95,7 @@ fn a_key_with_nothing_to_do_is_gone() {
     for key in 0..1_000 {
         lines.exec_async(Arc::new(key), || ());
     }
-    while !lines.is_empty() {
-        thread::yield_now();
-    }
+    wait_until_empty(&lines);
     assert_eq!(lines.len(), 0);
 }
 
@@ -117,9 +124,7 @@ fn a_full_line_gives_the_closure_back_and_leaves_other_keys_alone() {
     assert_eq!(rejected.load(SeqCst), 1);
     assert!(lines.try_exec_async("other", || ()).is_ok());
     go.set();
-    while !lines.is_empty() {
-        thread::yield_now();
-    }
+    wait_until_empty(&lines);
     back();
     assert_eq!(ran.load(SeqCst), 3);
 }
@@ -137,9 +142,7 @@ fn a_panic_leaves_the_rest_of_its_line_in_order() {
             log.lock().unwrap().push(number);
         });
     }
-    while !lines.is_empty() {
-        thread::yield_now();
-    }
+    wait_until_empty(&lines);
     assert!(log.lock().unwrap().iter().copied().eq((0..20).filter(|number| number % 3 != 0)));
     assert_eq!(panics.load(SeqCst), 7);
 }
@@ -163,9 +166,7 @@ fn what_waits_is_cancelled_by_key_and_reported() {
     let (late, other) = (Arc::clone(&ran), lines.clone());
     other.exec_async("a", move || _ = late.fetch_add(10, SeqCst));
     drop(guard);
-    while !lines.is_empty() {
-        thread::yield_now();
-    }
+    wait_until_empty(&lines);
     assert_eq!(ran.load(SeqCst), 11);
 }
 

@@ -94,7 +94,7 @@ struct Hot<P> {
 /// The way from something pending to a handler on a target queue.
 pub(crate) struct Delivery<P: Pending> {
     hot: Hot<P>,
-    /// Free whenever a turn wants it: see the module's page.
+    /// Never held for longer than it takes to exchange them: see the module's page.
     handlers: Mutex<Handlers<P::Value>>,
     target: Arc<dyn Accept>,
     /// Set at the activation, if at all.
