@@ -33,6 +33,9 @@
 //! - *A source is suspended and resumed before its turn finds out.* The turn looks at the time again once it has begun.
 //! - *A merge is taken by a turn that began before it knocked.* Its knock leads to one more turn, which finds nothing.
 //! - *A merge leads after a turn has taken, but before that turn's call begins a period.* It is in that period.
+//! - *A merge that leads is interrupted before it leaves its mark, until a call has come.* That call has delivered it, or
+//!   began a period that it is in: the mark of an event that a call has overtaken counts no more, since it would let the
+//!   next call come at once.
 //! - *A merge is interrupted after it has looked at the clock.* A period never gets shorter.
 //! - *The event loop ends with its runtime.* What it held goes at once, and nothing is held any more.
 
@@ -113,7 +116,6 @@ pub(super) struct Pace {
 }
 
 /// What the next turn waits for.
-#[derive(Default)]
 struct Wait {
     /// When the first came of what it will deliver.
     first: Option<Nanos>,
@@ -121,11 +123,19 @@ struct Wait {
     at_once: bool,
     /// Where its job was left last.
     armed: Option<TimerKey>,
+    /// What came before this has been delivered, or is in the period of a call.
+    overtaken: Nanos,
+}
+
+impl Wait {
+    fn nothing() -> Self {
+        Self { first: None, at_once: false, armed: None, overtaken: Nanos::ZERO }
+    }
 }
 
 impl Pace {
     pub(super) fn new(rule: Rule) -> Self {
-        Self { rule, period: Period::new(), wait: Mutex::new(Wait::default()) }
+        Self { rule, period: Period::new(), wait: Mutex::new(Wait::nothing()) }
     }
 
     /// Each event makes the wait longer.
@@ -137,17 +147,27 @@ impl Pace {
     /// Takes note of a merge at `now`, which is the `first` if no turn is to come yet. True if it is at a leading edge that
     /// is wanted, so that a turn which is being held back has to be [released](Self::release).
     pub(super) fn stamp(&self, now: Nanos, first: bool) -> bool {
+        let leads = self.leads(now);
+        yield_point();
+        (leads || first) && self.mark(now, leads)
+    }
+
+    /// The period of an event at `now`; true if it begins one, and its call is wanted.
+    pub(super) fn leads(&self, now: Nanos) -> bool {
         let end = now.after(self.rule.length);
         let found_none = match self.rule.measure {
             Measure::Debounce => self.period.extend(now.0, end.0),
             Measure::Throttle => self.period.open(now.0, end.0),
         };
-        let leads = found_none && self.rule.edge != Edge::Trailing;
-        if leads || first {
-            let mut wait = self.wait.lock();
-            wait.first.get_or_insert(now);
-            wait.at_once |= leads;
-        }
+        found_none && self.rule.edge != Edge::Trailing
+    }
+
+    /// The mark of an event at `now` that leads, or is the first. True if it leads and no call has overtaken it.
+    pub(super) fn mark(&self, now: Nanos, leads: bool) -> bool {
+        let mut wait = self.wait.lock();
+        wait.first.get_or_insert(now);
+        let leads = leads && wait.overtaken <= now;
+        wait.at_once |= leads;
         leads
     }
 
@@ -158,6 +178,7 @@ impl Pace {
         if is_due {
             wait.first = None;
             wait.at_once = false;
+            wait.overtaken = wait.overtaken.max(now);
         }
         is_due
     }
@@ -165,9 +186,11 @@ impl Pace {
     /// The turn has something to deliver, and its call begins at `now`.
     pub(super) fn call(&self, now: Nanos) {
         if self.rule.measure == Measure::Throttle {
+            let end = now.after(self.rule.length);
             let mut wait = self.wait.lock();
-            self.period.extend(now.0, now.after(self.rule.length).0);
+            self.period.extend(now.0, end.0);
             wait.at_once = false;
+            wait.overtaken = end;
         }
     }
 

@@ -58,6 +58,37 @@ fn the_pictures_of_the_documentation_are_right() {
 }
 
 #[test]
+fn an_event_that_a_call_overtakes_before_it_has_left_its_mark_leads_no_more() {
+    // The period of the event is over, and has had its call, before the event goes on.
+    let throttled = Pace::new(Rule::throttle(nanos(10)));
+    assert!(throttled.leads(Nanos(0)));
+    assert!(throttled.begin(Nanos(11)));
+    throttled.call(Nanos(12));
+    assert!(!throttled.mark(Nanos(0), true));
+    assert!(!throttled.begin(Nanos(21)), "two calls in one period");
+    assert!(throttled.begin(Nanos(22)));
+
+    let debounced = Pace::new(Rule::debounce(nanos(10)).edge(Edge::Both));
+    assert!(debounced.leads(Nanos(0)));
+    assert!(debounced.begin(Nanos(11)));
+    debounced.call(Nanos(12));
+    assert!(!debounced.mark(Nanos(0), true));
+    assert!(debounced.leads(Nanos(13)) && debounced.mark(Nanos(13), true), "the next one leads");
+}
+
+#[test]
+fn an_event_that_leads_while_a_turn_begins_is_called_for_at_once_unless_it_is_in_the_period_of_its_call() {
+    for (rule, leads) in [(Rule::throttle(nanos(10)), false), (Rule::debounce(nanos(10)).edge(Edge::Both), true)] {
+        let pace = Pace::new(rule);
+        assert!(pace.begin(Nanos(5)));
+        assert!(pace.leads(Nanos(6)));
+        pace.call(Nanos(7));
+        assert_eq!(pace.mark(Nanos(6), true), leads);
+        assert_eq!(pace.begin(Nanos(8)), leads);
+    }
+}
+
+#[test]
 fn a_maximum_delay_bounds_every_wait_from_its_first_event() {
     let calls_of = |rule: Rule, edge| calls(rule.edge(edge).max_delay(nanos(7)), &MERGES, 0);
     let debounced = |edge| calls_of(Rule::debounce(nanos(10)), edge);
