@@ -96,6 +96,9 @@ impl<F: AsFd + Send + Sync + 'static, D: Direction> Descriptor<F, D> {
     /// Waits for the first time; false if nothing will ever come.
     fn start(&self, delivery: &Arc<Delivery<Self>>) -> Result<bool, WatchError> {
         let Some(fd) = self.fd() else { return Ok(false) };
+        if let Some(refusal) = D::refusal(fd.as_fd(), delivery.label()) {
+            return Err(refusal);
+        }
         let nature = Nature::of(fd.as_fd());
         let watch = match delivery.engine().watch(fd.as_fd(), D::INTEREST, delivery) {
             // What the kernel cannot wait for, it never lets wait either.
@@ -330,8 +333,8 @@ impl<F: AsFd + Send + Sync + 'static, D: Direction, P> SourceBuilder<Descriptor<
     ///
     /// # Errors
     ///
-    /// [`WatchError`] if the descriptor is not open or is of a kind that the kernel cannot wait for, a directory for
-    /// instance, if the kernel refuses what the event loop needs, in a forked child, and in a simulation. The handlers and
+    /// [`WatchError`] if the descriptor is not open, is open for the other direction only, or is of a kind that the kernel
+    /// cannot wait for, a directory for instance; if the kernel refuses what the event loop needs, in a forked child, and in a simulation. The handlers and
     /// the descriptor are dropped then.
     pub fn activate(mut self) -> Result<Source<Descriptor<F, D>>, WatchError> {
         let delivery = self.source.handle.delivery();

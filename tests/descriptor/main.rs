@@ -111,5 +111,5 @@ fn settle(runtime: &Runtime, queue: &Queue) -> u64 {
     source.cancel();
     // The last turn is over, and the pipe that closes now is not watched any more.
     queue.exec_sync(|| ());
-    runtime.statistics().timer_wakeups
+    runtime.statistics().event_loop_wakeups
 }

@@ -223,15 +223,15 @@ fn a_suspended_source_merges_a_storm() {
     let source = record.source(&runtime.serial("counter"), Signal::USR1);
     for round in 1..=3 {
         source.suspend().unwrap();
-        let before = runtime.statistics().timer_wakeups;
+        let before = runtime.statistics().event_loop_wakeups;
         assert_eq!(sender("blindly", Signal::USR1, 5_000).ended(), WELL);
         raise(Signal::USR1);
         assert_eq!(record.calls.load(SeqCst), round - 1);
-        assert_eq!(runtime.statistics().timer_wakeups, before);
+        assert_eq!(runtime.statistics().event_loop_wakeups, before);
         source.resume().unwrap();
         wait_until(|| record.count() == RUNS.load(SeqCst));
         assert_eq!(record.calls.load(SeqCst), round, "one call for all that was held back");
-        assert_eq!(runtime.statistics().timer_wakeups, before, "the resume itself sees what came");
+        assert_eq!(runtime.statistics().event_loop_wakeups, before, "the resume itself sees what came");
     }
     finish(&runtime);
     assert_eq!(record.count(), RUNS.load(SeqCst));
@@ -250,12 +250,12 @@ fn arrivals_for_a_busy_handler_wake_nobody() {
     let source = source.activate().unwrap();
     raise(Signal::USR1);
     begun.wait();
-    let before = runtime.statistics().timer_wakeups;
+    let before = runtime.statistics().event_loop_wakeups;
     (0..1_000).for_each(|_| raise(Signal::USR1));
     go.set();
     wait_until(|| record.count() == 1_001);
     assert_eq!(record.calls.load(SeqCst), 2);
-    assert_eq!(runtime.statistics().timer_wakeups, before + 1);
+    assert_eq!(runtime.statistics().event_loop_wakeups, before + 1);
     drop(source);
     finish(&runtime);
 }

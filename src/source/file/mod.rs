@@ -42,8 +42,9 @@ use hints::Hints;
 use hints::patience;
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
+use std::io::ErrorKind;
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::path::absolute;
 use std::time::Duration;
@@ -180,9 +181,14 @@ impl File {
         if what.events.contains(FileEvents::REVOKE) {
             return Err(FileError::Unsupported { label: label(), what: REVOKE });
         }
-        let bad_path =
-            |error: io::Error| FileError::BadPath { label: label(), errno: error.raw_os_error().unwrap_or_default() };
-        let path = absolute(&what.path).map_err(bad_path)?;
+        if (what.events - FileEvents::RESYNCED).is_empty() {
+            return Err(FileError::NoEvents { label: label() });
+        }
+        let bad_path = |kind| FileError::BadPath { label: label(), kind };
+        if what.path.as_os_str().as_bytes().contains(&0) {
+            return Err(bad_path(ErrorKind::InvalidInput));
+        }
+        let path = absolute(&what.path).map_err(|error| bad_path(error.kind()))?;
         let notices = if self.pace.lock().poll.is_some() {
             None
         } else {
@@ -252,14 +258,18 @@ impl Witness for Delivery<File> {
     fn hear(self: Arc<Self>, mark: u64, told: Told, name: Option<&OsStr>) -> Hearing {
         let is_held = self.is_held();
         let mut pace = self.pending().pace.lock();
-        let waits = !pace.settle.is_zero();
+        let (settles, rests) = (!pace.settle.is_zero(), is_held && pace.is_under_way);
+        // While it rests nobody looks, however quiet it is: the turn that waits for the resumption looks at the time.
+        let waits = settles && !rests;
         let most = patience(is_held, waits || !pace.is_under_way || (!is_held && self.waits_for_quiet()));
         let hearing = pace.hints.add(mark, told, name, most);
-        if waits {
+        if settles {
             let now = now(Clock::Monotonic);
             pace.told = Some(now);
             let quiet = now.after(pace.settle);
-            pace.ring_at(quiet);
+            if waits {
+                pace.ring_at(quiet);
+            }
         }
         drop(pace);
         if !waits {

@@ -144,6 +144,9 @@ impl Vnode {
         if file.events.contains(FileEvents::REVOKE) {
             return Err(FileError::Unsupported { label: label(), what: REVOKE });
         }
+        if (file.events - FileEvents::RESYNCED - FileEvents::CREATE).is_empty() {
+            return Err(FileError::NoEvents { label: label() });
+        }
         let refused = |refusal| reason(refusal, &label());
         let Some(notices) = event_loop.notices().map_err(refused)? else { return Ok(Started::LoopHasEnded) };
         let witness = Arc::downgrade(delivery);
