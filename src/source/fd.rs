@@ -182,7 +182,9 @@ impl Source {
     /// The descriptor can be a socket, a listening one too, a pipe, a terminal, a device, an eventfd and the like, or a
     /// regular file. The source keeps it and lends it to [`on_ready`](SourceBuilder::on_ready); give an `Arc` of it to have
     /// it elsewhere too, or to have sources of both directions. Unless nobody else reads from it, set it not to block: what
-    /// a call is told of may be gone when it reads.
+    /// a call is told of may be gone when it reads. A type that reads through `&mut` only, as
+    /// [`ChildStdout`](std::process::ChildStdout) does, becomes a [`File`](std::fs::File), which does not:
+    /// `File::from(OwnedFd::from(stdout))`.
     ///
     /// # What the handler hears of
     ///

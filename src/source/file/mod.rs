@@ -36,7 +36,7 @@ use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
 use ground::Ground;
-use ground::SIMULATION;
+use ground::admit;
 use ground::reason;
 use hints::Hints;
 use hints::patience;
@@ -50,9 +50,6 @@ use std::path::absolute;
 use std::time::Duration;
 use tree::Description;
 use tree::Tree;
-
-/// What no kernel known here can tell.
-const REVOKE: &str = "telling that access to a file was revoked";
 
 /// How often a source polls that cannot hear of every change, unless it is told otherwise.
 const POLL: Duration = Duration::from_secs(2);
@@ -175,15 +172,7 @@ impl File {
         let label = || Arc::clone(label);
         let mut life = self.life.lock();
         let Life::Described(what) = mem::replace(&mut *life, Life::Ended) else { return Ok(Started::LoopHasEnded) };
-        if event_loop.is_simulated() {
-            return Err(FileError::Unsupported { label: label(), what: SIMULATION });
-        }
-        if what.events.contains(FileEvents::REVOKE) {
-            return Err(FileError::Unsupported { label: label(), what: REVOKE });
-        }
-        if (what.events - FileEvents::RESYNCED).is_empty() {
-            return Err(FileError::NoEvents { label: label() });
-        }
+        admit(event_loop, what.events, FileEvents::ALL, &label())?;
         let bad_path = |kind| FileError::BadPath { label: label(), kind };
         if what.path.as_os_str().as_bytes().contains(&0) {
             return Err(bad_path(ErrorKind::InvalidInput));
