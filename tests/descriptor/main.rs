@@ -84,12 +84,13 @@ impl<D: Direction + Debug> Calls<D> {
     }
 }
 
-/// How often the event loop wakes up for what `happen` does, and until that has been through it and through `queue`.
+/// How often the event loop wakes up for what `happen` does, and until that has been through it and through `queue`; or
+/// once less for each wake-up that it had anyhow just then.
 #[track_caller]
 fn wakeups_for(runtime: &Runtime, queue: &Queue, happen: impl FnOnce()) -> u64 {
     let before = settle(runtime, queue);
     happen();
-    settle(runtime, queue) - before - ROUNDS
+    (settle(runtime, queue) - before).saturating_sub(ROUNDS)
 }
 
 /// How often each settling wakes the event loop itself.
