@@ -39,6 +39,7 @@ mod process;
 #[cfg(feature = "signal")]
 mod signal;
 mod task;
+mod token;
 
 pub use clock::ClockError;
 pub use event_loop::{EventLoopError, WatchError};
@@ -53,6 +54,7 @@ pub use process::{ProcessError, RefusedChild};
 #[cfg(feature = "signal")]
 pub use signal::SignalError;
 pub use task::TaskError;
+pub use token::Cancelled;
 
 errors! {
     /// Why a queue was not built.
@@ -93,6 +95,8 @@ errors! {
         TimedOut { /** How long it was waited. */ after: Duration } => "timed out after {after:?}",
         /// Whoever had promised the value is gone without having given it.
         Abandoned => "the other side was dropped without giving a value",
+        /// The token of the wait was cancelled.
+        Interrupted => "the token of the wait was cancelled; what it waited for goes on",
         /// The thread waits for what it is doing itself.
         WouldDeadlock => "a thread waits for the work item that it is running itself, which would never return; wait on another thread, or use `notify`",
     }

@@ -35,6 +35,7 @@
 //! | messages in order, from many to one | [`Source::port`] | Mach port sources |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
+//! | calling things off: a tree of tokens | [`CancelToken`] | |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
 //! | a whole program from a seed, in virtual time | `Sim`, with the feature `sim` | |
@@ -82,6 +83,7 @@ mod keyed;
 mod semaphore;
 pub mod source;
 mod task;
+mod token;
 mod wait_for;
 mod work_item;
 
@@ -93,7 +95,7 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
+    BuildError, Cancelled, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
     SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
@@ -122,6 +124,7 @@ pub use source::Source;
 pub use source::graceful_shutdown;
 pub use task::{Map, Task, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
+pub use token::{CancelToken, OnCancel};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};
 
