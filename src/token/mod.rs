@@ -272,3 +272,46 @@ impl CancelToken {
         self.node.registered()
     }
 }
+
+#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::queue::Queue;
+    use crate::sync::OnPark;
+    use crate::sync::enter_host;
+
+    #[test]
+    fn the_host_is_told_of_a_wait_that_blocks_and_no_lock_is_held_then() {
+        for wait in [|token: &CancelToken| token.wait(), |token: &CancelToken| _ = Event::new().wait_or(token)] {
+            let token = CancelToken::new();
+            let host = OnPark::new({
+                let token = token.clone();
+                move || token.cancel()
+            });
+            let _guard = enter_host(host.clone());
+            wait(&token);
+            assert_eq!(host.reasons().len(), 1);
+            wait(&token);
+            assert_eq!(host.reasons().len(), 1, "a wait that does not block tells nobody");
+        }
+    }
+
+    #[test]
+    fn what_is_over_leaves_nothing_in_a_token_that_lives_on() {
+        let (token, queue, event) = (CancelToken::new(), Queue::serial("short"), Event::new());
+        event.set();
+        for _ in 0..100 {
+            queue.exec_async(token.job(|| ()));
+            drop(token.submit(&queue, || ()));
+            drop(token.on_cancel(&queue, || ()));
+            drop(token.job(|| ()));
+            drop(token.child().after(Duration::from_secs(3600)).unwrap());
+            event.wait_or(&token).unwrap();
+        }
+        queue.exec_sync(|| ());
+        assert_eq!(token.registered(), 0);
+        let _child = token.child();
+        assert_eq!(token.registered(), 1);
+    }
+}

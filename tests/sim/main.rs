@@ -10,6 +10,7 @@ mod ports;
 mod programs;
 mod replay;
 mod time;
+mod tokens;
 
 use concourse::sim::{Cause, Deadlock, Failure};
 use concourse::{Runtime, Sim};
