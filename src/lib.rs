@@ -27,6 +27,7 @@
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | a job with a value, or a future that a queue polls | [`Task`], from [`Queue::submit`] and [`Queue::spawn`] | |
 //! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
+//! | a queue that takes only so much, and what becomes of the rest | [`Bounded`] | |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
@@ -76,6 +77,7 @@ mod queue;
 
 // 4 built on queues
 mod apply;
+mod bounded;
 mod event;
 mod group;
 mod isolated;
@@ -87,6 +89,7 @@ mod token;
 mod wait_for;
 mod work_item;
 
+pub use bounded::{Bounded, WhenFull};
 pub use engine::{LossReport, PanicReport};
 #[cfg(feature = "fs")]
 pub use error::FileError;
@@ -95,8 +98,9 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, Cancelled, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
-    SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, Cancelled, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError,
+    RuntimeError, SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError,
+    WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};
