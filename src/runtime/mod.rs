@@ -112,8 +112,8 @@ impl Runtime {
         let mut place = self.scope.lock();
         let scope = Arc::clone(place.get_or_insert_with(|| make()));
         drop(place);
-        // A shutdown that has not found it advances the phase before it looks again.
-        if self.engine.phase() != Phase::Open {
+        // A shutdown that has not found it advances the phase before it looks again. In a forked child it is the parent's.
+        if matches!(self.engine.phase(), Phase::Draining | Phase::Cancelling) {
             self.end_scope();
         }
         scope

@@ -123,8 +123,11 @@ impl CancelToken {
     ///
     /// A panic of a destructor of such captures goes on in the caller, the first of several, once everybody has been told.
     pub fn cancel(&self) {
-        if !self.is_cancelled() {
-            self.node.cancel().tell().map(Panic::resume);
+        if self.is_cancelled() {
+            return;
+        }
+        if let Some(panic) = self.node.cancel().tell() {
+            panic.resume();
         }
     }
 
