@@ -88,7 +88,7 @@ fn a_chain_that_is_longer_than_any_stack_is_cancelled_and_dropped() {
 fn every_wait_ends_when_its_token_is_cancelled() {
     let (slots, event, turn, group) = (Semaphore::new(0), Event::new(), Event::auto_reset(), Group::new());
     let (item, token, queue) = (WorkItem::new(|| ()), CancelToken::new(), Queue::serial("held"));
-    let (_member, _guard) = (group.enter(), queue.suspend_guard().unwrap());
+    let (_member, guard) = (group.enter(), queue.suspend_guard().unwrap());
     let mut task = queue.submit(|| 7);
     let with = |wait: fn(&CancelToken, Semaphore, Event, Group, WorkItem) -> bool, event: &Event| {
         let (token, slots, event, group, item) =
@@ -114,7 +114,7 @@ fn every_wait_ends_when_its_token_is_cancelled() {
     assert_eq!(slots.available(), 1);
     turn.set();
     assert!(turn.is_set() && !event.is_set() && group.count() == 1);
-    drop(_guard);
+    drop(guard);
     assert_eq!(task.wait(), Ok(7));
 }
 

@@ -15,6 +15,7 @@ use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
+use crate::sync::yield_point;
 use crate::time::Nanos;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -105,6 +106,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Line<K> {
     where
         F: FnOnce() + Send + 'static,
     {
+        yield_point();
         let mut waiting = self.waiting.lock();
         if let Some(job) = waiting.job_of(key.as_ref()) {
             let before = mem::replace(job, Job::new(f));
@@ -178,6 +180,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Line<K> {
 
     /// Takes a job out of its place.
     fn take(&self, pop: impl FnOnce(&mut Waiting<K>) -> Option<Removed<K>>) -> Option<Job> {
+        yield_point();
         let mut waiting = self.waiting.lock();
         let removed = pop(&mut waiting)?;
         let next = self.bound.give(self.member);

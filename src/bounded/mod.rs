@@ -36,8 +36,9 @@ use std::time::Instant;
 /// runtime. What happens while all places are taken is up to [`WhenFull`]; nothing is dropped silently. The bound says
 /// nothing of how many jobs run at the same time, which is the queue's width.
 ///
-/// Several queues may share one bound, for instance all that target one queue: [`beside`](Self::beside). Jobs that were
-/// submitted to the queue itself are not counted, and keep their order with the others by the time of submission.
+/// Several queues may share one bound, for instance all that target one queue: [`beside`](Self::beside). Jobs that are
+/// submitted to the queue itself are not counted. They keep their order with those that come this way, unless one of these
+/// makes way: the rest moves up then.
 ///
 /// A handle is cheap to clone; all clones have the same places. In Python, an executor's queue grows without a bound, and
 /// a `queue.Queue(maxsize)` is a channel without an executor; Java's `ThreadPoolExecutor` has policies of this kind.

@@ -20,6 +20,7 @@ use crate::queue::GlobalQueue;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use crate::time::Clock;
 use crate::time::Deadline;
 use crate::time::Nanos;
@@ -65,8 +66,8 @@ impl CancelToken {
     /// A token below this one that is cancelled at `deadline` as well. One that has passed has cancelled it already.
     ///
     /// It costs a timer of the event loop, and no thread: of the runtime whose [`Runtime::token`] the token descends from,
-    /// or else of the default runtime. The timer is taken back when the token is cancelled, or its last handle dropped. In
-    /// a forked child, whose timers are the parent's, the token is cancelled at once.
+    /// or else of the default runtime; a simulation has its own. The timer is taken back when the token is cancelled, or its
+    /// last handle dropped. In a forked child, whose timers are the parent's, the token is cancelled at once.
     ///
     /// # Errors
     ///
@@ -116,6 +117,9 @@ impl CancelToken {
 
     /// False if there is no timer any more.
     fn arm(&self, deadline: Deadline) -> Result<bool, TimerError> {
+        if is_child() {
+            return Ok(false);
+        }
         let engine = match &self.node.engine {
             Some(engine) => Arc::clone(engine),
             None => Arc::clone(Runtime::default_runtime().engine()),
