@@ -116,8 +116,8 @@ impl CancelToken {
     /// Cancels the token and all below it. A second call does nothing.
     ///
     /// When the call returns, all of them are cancelled, every thread that waited under one of them has been woken, every
-    /// callback submitted, and the captures of covered work are gone. If two threads cancel at the same time, one does all
-    /// that, and the other may return before.
+    /// callback submitted, and the captures of covered work are gone, or on their way out on a thread that came to the work
+    /// just then. If two threads cancel at the same time, one does all that, and the other may return before.
     ///
     /// # Panics
     ///
