@@ -61,6 +61,7 @@ mod process;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 pub(crate) mod state;
+pub(crate) mod stream;
 mod timer;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
@@ -102,6 +103,8 @@ pub use signal::SignalSender;
 pub use signal::Signals;
 #[cfg(feature = "signal")]
 pub use signal::graceful_shutdown;
+pub use stream::MessageStream;
+pub use stream::SourceStream;
 pub use timer::Missed;
 pub use timer::Schedule;
 pub use timer::Timer;
@@ -165,7 +168,7 @@ impl<K: Pending> Source<K> {
     ///
     /// # Errors
     ///
-    /// [`SuspendError::TooManySuspensions`] after 2²⁶ - 1 suspensions without a resume.
+    /// [`SuspendError::TooManySuspensions`] after 2²⁵ - 1 suspensions without a resume.
     pub fn suspend(&self) -> Result<(), SuspendError> {
         self.handle.0.suspend()
     }
