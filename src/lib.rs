@@ -120,7 +120,7 @@ pub use sim::Sim;
 pub use source::Source;
 #[cfg(feature = "signal")]
 pub use source::graceful_shutdown;
-pub use task::{Map, Task, Tasks, Unordered, block_on};
+pub use task::{Map, Task, TaskStream, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};

@@ -9,6 +9,7 @@ mod pace;
 mod ports;
 mod programs;
 mod replay;
+mod streams;
 mod time;
 
 use concourse::sim::{Cause, Deadlock, Failure};
