@@ -29,6 +29,7 @@
 //! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
+//! | every source, for `async` code | [`SourceStream`](source::SourceStream) | |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
 //! | files that change | `Source::file`, `Source::vnode` | `DISPATCH_SOURCE_TYPE_VNODE` |
 //! | the end of a process, memory running short | `Source::process`, `Source::memory_pressure` | `DISPATCH_SOURCE_TYPE_PROC`, `_MEMORYPRESSURE` |

@@ -29,6 +29,23 @@
 //! waits until it has become quiet, and [`max_delay`](SourceBuilder::max_delay) bounds every wait. None of them drops
 //! anything: what waits is merged. Activating such a source starts the runtime's event loop, and fails if that does.
 //!
+//! # Streams
+//!
+//! Every builder has `stream` beside `activate`: it starts the source as a [`SourceStream`] for any executor, with the same
+//! values, and the same contract in a handler's place.
+//!
+//! ```
+//! use concourse::{Queue, Source, block_on};
+//! use futures_lite::StreamExt;
+//! use std::time::Duration;
+//!
+//! let queue = Queue::serial("com.example.clock");
+//! let mut ticks = Source::timer(&queue).every(Duration::from_millis(1)).stream()?;
+//! let so_many = block_on(ticks.next());
+//! assert!(so_many >= Some(1));
+//! # Ok::<(), concourse::TimerError>(())
+//! ```
+//!
 //! # Life
 //!
 //! A source is described by a [`SourceBuilder`], which ends in `activate`. Before that nothing

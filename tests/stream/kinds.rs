@@ -161,11 +161,11 @@ fn changes_of_paths_and_of_open_files_are_streams() {
     fs::remove_file(&open).unwrap();
     let mut of_path = FileEvents::NONE;
     while !of_path.contains(FileEvents::CREATE) {
-        of_path = of_path | next(&mut changes).unwrap().events();
+        of_path |= next(&mut changes).unwrap().events();
     }
     let mut of_open = FileEvents::NONE;
     while !of_open.contains(FileEvents::EXTEND | FileEvents::DELETE) {
-        of_open = of_open | next(&mut events).unwrap();
+        of_open |= next(&mut events).unwrap();
     }
     fs::remove_file(&path).unwrap();
     while !next(&mut changes).unwrap().events().contains(FileEvents::DELETE) {}

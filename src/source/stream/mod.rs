@@ -56,6 +56,7 @@ use tray::Tray;
 ///   fewer and larger values, and nothing is overwritten.
 /// - Cancelling the [`source`](Self::source) ends the stream: the values that were delivered come, then what was still
 ///   pending, as one, then `None`. It can include what was merged between the cancellation and the source's last turn.
+/// - No source ends by itself. After the end of a process or of a file the stream waits, as a handler would: for nothing.
 /// - Dropping the stream cancels the source, also if it is suspended, and its cancel handler runs; what was not polled is
 ///   dropped. A future of the next value may be dropped at any time, and nothing is lost with it.
 /// - A source with a suspended queue, or that is suspended itself, brings nothing, and the stream waits.
