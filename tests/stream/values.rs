@@ -176,6 +176,28 @@ fn a_shutdown_ends_the_stream_at_the_next_poll() {
 }
 
 #[test]
+fn a_shutdown_wakes_whoever_waits_for_what_never_comes() {
+    for how in [Shutdown::Drain, Shutdown::CancelPending] {
+        let runtime = runtime();
+        let mut stream = Source::add(&runtime.serial("sums")).stream();
+        let waiting = Event::new();
+        let wait = waiting.clone();
+        let consumer = thread::spawn(move || {
+            block_on(async {
+                assert_eq!(poll_once(stream.next()).await, None);
+                wait.set();
+                stream.next().await
+            })
+        });
+        waiting.wait();
+        assert!(runtime.shutdown(how).complete);
+        // A drain leaves the rest to the drop.
+        drop(runtime);
+        assert_eq!(consumer.join().unwrap(), None);
+    }
+}
+
+#[test]
 fn a_panic_in_the_consumer_is_its_own() {
     let runtime = runtime();
     let queue = runtime.serial("sums");

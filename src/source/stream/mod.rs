@@ -23,6 +23,8 @@
 //!   so the ask comes after it, and the turn ends as one of a source that is not held.
 //! - *The stream is dropped while a turn brings a value.* The turn finds the tray left and drops the value on the queue,
 //!   when no lock is held; messages of a port go back to it, and the next turn, which is the last, finds them.
+//! - *The runtime is shut down while somebody waits for nothing.* No job of the source is anywhere to be dropped, so each
+//!   stream is on the runtime's list of what its threads do not empty, and is ended with the rest of that.
 //! - *The last value's look unwinds*, as it may run a predicate of the user's. A guard ends the tray all the same.
 //!
 //! `models/stream.rs` runs the first two, and the end, under loom and shuttle.
@@ -37,6 +39,7 @@ use super::Source;
 use super::SourceBuilder;
 use super::delivery::Delivery;
 use super::delivery::Pending;
+use crate::engine::Suspended;
 use crate::sync::Arc;
 use crate::sync::Weak;
 use futures_core::Stream;
@@ -60,8 +63,8 @@ use tray::Tray;
 /// - Dropping the stream cancels the source, also if it is suspended, and its cancel handler runs; what was not polled is
 ///   dropped. A future of the next value may be dropped at any time, and nothing is lost with it.
 /// - A source with a suspended queue, or that is suspended itself, brings nothing, and the stream waits.
-/// - If the target's runtime is shut down, the stream ends with the next turn that would come, or the next poll.
-///   That does not wake a poll that is waiting while nothing comes.
+/// - If the target's runtime is shut down, the stream ends, after what was pending. A drain wakes nobody for it who waits for
+///   what never comes: the drop of the [`Runtime`](crate::Runtime) does.
 ///
 /// | made by | its values |
 /// |---|---|
@@ -105,6 +108,7 @@ use tray::Tray;
 pub struct SourceStream<K: Pending> {
     source: Source<K>,
     tray: Arc<Tray<K::Value>>,
+    awaited: Arc<Awaited<K>>,
 }
 
 impl<K: Pending> SourceStream<K> {
@@ -130,7 +134,8 @@ impl<K: Pending> Stream for SourceStream<K> {
 
 impl<K: Pending> Drop for SourceStream<K> {
     fn drop(&mut self) {
-        // First of all: messages go back to their port, where the cancel handler finds them.
+        self.source.handle.delivery().engine().forget_suspended(self.awaited.id());
+        // Before the end: messages go back to their port, where the cancel handler finds them.
         drop(self.tray.leave());
         self.source.cancel_now();
     }
@@ -139,6 +144,36 @@ impl<K: Pending> Drop for SourceStream<K> {
 impl<K: Pending> fmt::Debug for SourceStream<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SourceStream").field(&*self.source.handle.0).finish()
+    }
+}
+
+/// A stream as a shutdown sees it.
+struct Awaited<K: Pending>(Weak<Delivery<K>>);
+
+impl<K: Pending> Awaited<K> {
+    /// Puts the stream of a source on the list of its runtime.
+    fn noted(delivery: &Arc<Delivery<K>>) -> Arc<Self> {
+        let awaited = Arc::new(Self(Arc::downgrade(delivery)));
+        let weak = Arc::downgrade(&awaited);
+        delivery.engine().note_suspended(awaited.id(), weak);
+        awaited
+    }
+
+    /// The address, as queues have it: no other thing is there while this one is.
+    fn id(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl<K: Pending> Suspended for Awaited<K> {
+    fn holds_back(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    fn drop_pending(&self) {
+        if let Some(delivery) = self.0.upgrade() {
+            delivery.end();
+        }
     }
 }
 
@@ -187,6 +222,7 @@ impl<K: Pending<Value: Send>, P> SourceBuilder<K, P> {
         let tray = Tray::new();
         let server = Server::new(Arc::clone(&tray), self.source.handle.delivery());
         let source = activate(self.on_event(move |value| server.serve(value)))?;
-        Ok(SourceStream { source, tray })
+        let awaited = Awaited::noted(source.handle.delivery());
+        Ok(SourceStream { source, tray, awaited })
     }
 }
