@@ -62,7 +62,9 @@ use tray::Tray;
 /// - No source ends by itself. After the end of a process or of a file the stream waits, as a handler would: for nothing.
 /// - Dropping the stream cancels the source, also if it is suspended, and its cancel handler runs; what was not polled is
 ///   dropped. A future of the next value may be dropped at any time, and nothing is lost with it.
-/// - A source with a suspended queue, or that is suspended itself, brings nothing, and the stream waits.
+/// - A source with a suspended queue, or that is suspended itself, brings nothing, and the stream waits. So does one whose
+///   queue is serial and blocked, be it by a job that waits for this very stream; a future that the queue polls does not block
+///   it.
 /// - If the target's runtime is shut down, the stream ends, after what was pending. A drain wakes nobody for it who waits for
 ///   what never comes: the drop of the [`Runtime`](crate::Runtime) does.
 ///
