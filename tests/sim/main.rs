@@ -10,6 +10,7 @@ mod pace;
 mod ports;
 mod programs;
 mod replay;
+mod streams;
 mod time;
 mod tokens;
 
