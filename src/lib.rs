@@ -79,6 +79,7 @@ mod event;
 mod group;
 mod isolated;
 mod keyed;
+pub mod operation;
 mod semaphore;
 pub mod source;
 mod task;
@@ -93,8 +94,9 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
-    SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, ClockError, DependencyError, EventLoopError, GroupError, HeldQueue, MainQueueError, OperationError,
+    PaceError, PortError, RuntimeError, SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError,
+    WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};
@@ -102,6 +104,10 @@ pub use event::Event;
 pub use group::{Group, Membership};
 pub use isolated::Isolated;
 pub use keyed::Keyed;
+pub use operation::{
+    Operation, OperationBuilder, OperationChange, OperationContext, OperationQueue, OperationQueueBuilder,
+    OperationState, Order, Priority, Retry, SuspendedOperations,
+};
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{
