@@ -5,6 +5,7 @@
 mod deadlocks;
 mod endings;
 mod missed;
+mod operations;
 mod pace;
 mod ports;
 mod programs;

@@ -1,29 +1,28 @@
 //! One operation: how far it has come, what it waits for, and who waits for it. See the module for the protocol.
 
+mod attempt;
+mod end;
+
+pub(super) use end::Withdrawal;
+
 use super::alarm::Alarm;
 use super::context::OperationContext;
 use super::line::Priority;
 use super::observers::Bells;
 use super::observers::OperationState;
 use super::retry::Retry;
-use super::retry::mix;
 use super::station::Station;
 use crate::error::OperationError;
-use crate::error::TimerError;
 use crate::event::Event;
-use crate::event_loop::Sink;
-use crate::job::Job;
-use crate::job::contain;
 use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
-use crate::sync::yield_point;
-use crate::time::Nanos;
+use end::skipped;
+use end::state_of;
 use std::fmt;
-use std::mem;
 use std::time::Duration;
 
 /// What has become of an operation. Its value is elsewhere.
@@ -106,13 +105,6 @@ pub(crate) struct Record {
     place: Mutex<Place>,
 }
 
-/// What `cancel` came upon.
-pub(super) enum Withdrawal {
-    NeverRan,
-    Running,
-    Done,
-}
-
 /// What the end of a dependency has brought about.
 enum Progressed {
     Nothing,
@@ -161,13 +153,12 @@ impl Record {
     }
 
     pub(super) fn state(&self) -> OperationState {
-        match (self.ended(), self.place.lock().stage) {
-            (Some(Ok(())), _) => OperationState::Finished,
-            (Some(Err(OperationError::Cancelled)), _) => OperationState::Cancelled,
-            (Some(Err(_)), _) => OperationState::Failed,
-            (None, Stage::Pending) => OperationState::Pending,
+        let stage = self.place.lock().stage;
+        match (self.ended(), stage) {
+            (Some(ended), _) => state_of(ended),
             (None, Stage::Ready) => OperationState::Ready,
-            (None, _) => OperationState::Running,
+            (None, Stage::Running) => OperationState::Running,
+            (None, _) => OperationState::Pending,
         }
     }
 
@@ -277,143 +268,10 @@ impl Record {
         self.station.put_in_line(self, priority);
     }
 
-    /// Begins an attempt, unless the operation has been cancelled: gives what is to be called, and the how-manieth it is.
-    pub(super) fn begin(&self) -> Option<(Body, u32)> {
-        yield_point();
-        let (begun, bells) = {
-            let mut place = self.place.lock();
-            if place.stage != Stage::Ready {
-                return None;
-            }
-            place.stage = Stage::Running;
-            place.attempts += 1;
-            place.bed = None;
-            (place.body.take().map(|body| (body, place.attempts)), self.note(OperationState::Running))
-        };
-        bells.ring();
-        begun
-    }
-
-    /// Runs an attempt, and sees to what follows.
-    pub(super) fn attempt(self: &Arc<Self>, mut body: Body, attempt: u32) {
-        let context = OperationContext::new(self, attempt, self.limit);
-        let ended = match contain(|| body(&context)) {
-            Ok(ended) => ended,
-            Err(panic) => {
-                let message = Arc::from(panic.message());
-                self.station.engine.report_panic(&self.station.label, panic, self.closure);
-                Err(OperationError::Panicked { message })
-            }
-        };
-        let is_worth_another = matches!(ended, Err(OperationError::Failed { .. } | OperationError::Expired { .. }));
-        let seed = mix(self.station.seed.wrapping_add(self.number));
-        let pause = self.retry.filter(|_| is_worth_another).and_then(|retry| retry.pause_after(attempt, seed));
-        match pause {
-            Some(pause) => self.try_again(body, pause),
-            None => {
-                self.discard(Some(body));
-                self.end(match ended {
-                    Err(OperationError::Failed { .. } | OperationError::Expired { .. }) if self.is_cancelled() => {
-                        Err(OperationError::Cancelled)
-                    }
-                    ended => ended,
-                });
-            }
-        }
-    }
-
-    /// Goes back to waiting, with an alarm for the end of the pause.
-    fn try_again(self: &Arc<Self>, body: Body, pause: Duration) {
-        let bells = {
-            let mut place = self.place.lock();
-            if place.cancelled {
-                drop(place);
-                self.discard(Some(body));
-                return self.end(Err(OperationError::Cancelled));
-            }
-            place.stage = Stage::Pending;
-            place.awaited = 1;
-            place.body = Some(body);
-            self.note(OperationState::Pending)
-        };
-        bells.ring();
-        self.pause(pause);
-    }
-
-    /// Comes in when the time has passed.
-    pub(super) fn pause(self: &Arc<Self>, pause: Duration) {
-        if pause.is_zero() {
-            return self.come_in();
-        }
-        match Alarm::set(self, pause) {
-            Ok(Some(alarm)) => {
-                let mut place = self.place.lock();
-                if place.stage == Stage::Pending {
-                    place.alarm = Some(alarm);
-                } else {
-                    drop(place);
-                    alarm.cancel();
-                }
-            }
-            // The alarm was refused, and has said so.
-            Ok(None) => {}
-            Err(error) => {
-                self.end_unrun(OperationError::NoTimer { error: TimerError::from(error) });
-            }
-        }
-    }
-
-    /// Ends the operation if it does not run. False if it does, or is over.
-    pub(super) fn end_unrun(self: &Arc<Self>, error: OperationError) -> bool {
-        let body = {
-            let mut place = self.place.lock();
-            if !matches!(place.stage, Stage::Pending | Stage::Ready) {
-                return false;
-            }
-            place.stage = Stage::Ending;
-            place.cancelled |= matches!(error, OperationError::Cancelled);
-            place.body.take()
-        };
-        self.discard(body);
-        self.end(Err(error));
-        true
-    }
-
-    /// Says that the operation is not wanted any more.
-    pub(super) fn cancel(self: &Arc<Self>) -> Withdrawal {
-        yield_point();
-        let is_over = self.end_unrun(OperationError::Cancelled);
-        let (stage, has_run, bed) = {
-            let mut place = self.place.lock();
-            place.cancelled |= place.stage == Stage::Running;
-            (place.stage, place.attempts > 0, place.bed.clone())
-        };
-        if !is_over && let Some(bed) = bed {
-            bed.set();
-        }
-        match stage {
-            Stage::Running => Withdrawal::Running,
-            _ if has_run => Withdrawal::Done,
-            _ => Withdrawal::NeverRan,
-        }
-    }
-
     /// Changes how urgent the operation is.
     pub(super) fn set_priority(&self, priority: Priority) {
         self.place.lock().priority = priority;
         self.station.move_in_line(self.number, priority);
-    }
-
-    /// Where a running attempt sleeps until it is over or cancelled.
-    pub(super) fn bed(&self) -> Event {
-        let mut place = self.place.lock();
-        let is_cancelled = place.cancelled;
-        let bed = place.bed.get_or_insert_with(Event::new).clone();
-        drop(place);
-        if is_cancelled {
-            bed.set();
-        }
-        bed
     }
 
     /// Calls `completion` when the operation has ended, or now.
@@ -424,83 +282,6 @@ impl Record {
             completion();
         } else {
             place.completions.push(completion);
-        }
-    }
-
-    /// Drops a body, and with it what the closure captured.
-    fn discard(&self, body: Option<Body>) {
-        if let Err(panic) = contain(|| drop(body)) {
-            self.station.engine.report_panic(&self.station.label, panic, self.closure);
-        }
-    }
-
-    /// Ends the operation, and those that cannot run for that reason, one after another: a chain may be longer than any
-    /// stack. Whoever calls this has taken the operation out of the stages in which others would.
-    fn end(self: &Arc<Self>, ended: Ended) {
-        let mut ending = vec![(Arc::clone(self), ended)];
-        let mut waiting = Vec::new();
-        while let Some((record, ended)) = ending.pop() {
-            let close = record.close(&ended);
-            waiting.extend([close.waiting, record.station.strike(&record)]);
-            close.bells.ring();
-            close.alarm.into_iter().for_each(Alarm::cancel);
-            close.completions.into_iter().for_each(|completion| completion());
-            for (dependent, need) in close.dependents {
-                match dependent.progress(need, &ended) {
-                    Progressed::Nothing => {}
-                    Progressed::Ready(bells) => dependent.stand_in_line(bells),
-                    Progressed::Spoiled(body) => {
-                        dependent.discard(body);
-                        ending.push((dependent, skipped(&record.label, &ended)));
-                    }
-                }
-            }
-        }
-        // Last: it may run an executor's code.
-        waiting.into_iter().for_each(Tickets::grant_all);
-    }
-
-    /// Settles what has become of the operation, and takes out all that is to be told.
-    fn close(&self, ended: &Ended) -> Close {
-        let mut place = self.place.lock();
-        place.stage = Stage::Ended;
-        // The stages see to it that there is one end.
-        let _ = self.ended.set(ended.clone());
-        let bells = self.note(match ended {
-            Ok(()) => OperationState::Finished,
-            Err(OperationError::Cancelled) => OperationState::Cancelled,
-            Err(_) => OperationState::Failed,
-        });
-        Close {
-            bells,
-            alarm: place.alarm.take(),
-            waiting: mem::take(&mut place.waiting),
-            completions: mem::take(&mut place.completions),
-            dependents: mem::take(&mut place.dependents),
-            _dependencies: mem::take(&mut place.dependencies),
-        }
-    }
-}
-
-/// What follows an operation's end.
-struct Close {
-    bells: Bells,
-    alarm: Option<Alarm>,
-    waiting: Tickets,
-    completions: Vec<Box<dyn FnOnce() + Send>>,
-    dependents: Vec<(Arc<Record>, Need)>,
-    /// Let go without the lock.
-    _dependencies: Vec<Edge>,
-}
-
-/// What becomes of an operation that depends on one that has ended like this. What was skipped itself passes on why: there
-/// may be any number of them in a row.
-fn skipped(dependency: &Arc<str>, ended: &Ended) -> Ended {
-    match ended {
-        Ok(()) => Ok(()),
-        Err(error @ OperationError::Skipped { .. }) => Err(error.clone()),
-        Err(error) => {
-            Err(OperationError::Skipped { dependency: Arc::clone(dependency), error: Arc::new(error.clone()) })
         }
     }
 }
@@ -518,20 +299,6 @@ impl Desk for Record {
     fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
         self.place.lock().waiting.leave(ticket);
         false
-    }
-}
-
-/// The alarm's end: nothing here runs a closure of the user's.
-impl Sink for Record {
-    fn fire(self: Arc<Self>, job: Option<Job>, due: Nanos) {
-        // A drain hands out what waits for its time, and an operation does not begin before its own.
-        if due != Nanos::FOREVER {
-            job.into_iter().for_each(Job::run);
-        }
-    }
-
-    fn label(&self) -> &str {
-        &self.station.label
     }
 }
 
