@@ -27,6 +27,7 @@
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | a job with a value, or a future that a queue polls | [`Task`], from [`Queue::submit`] and [`Queue::spawn`] | |
 //! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
+//! | work that depends on other work, and its progress | [`OperationQueue`], [`Progress`] | Foundation's `OperationQueue` |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
@@ -106,7 +107,7 @@ pub use isolated::Isolated;
 pub use keyed::Keyed;
 pub use operation::{
     Operation, OperationBuilder, OperationChange, OperationContext, OperationQueue, OperationQueueBuilder,
-    OperationState, Order, Priority, Retry, SuspendedOperations,
+    OperationState, Order, Priority, Progress, Retry, SuspendedOperations,
 };
 pub use pool::StallPolicy;
 pub use qos::Qos;

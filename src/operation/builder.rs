@@ -7,6 +7,7 @@ use super::input::Held;
 use super::input::Input;
 use super::input::Slot;
 use super::line::Priority;
+use super::progress::Progress;
 use super::queue::OperationQueue;
 use super::record::Body;
 use super::record::Need;
@@ -35,6 +36,7 @@ pub struct OperationBuilder<I = ()> {
     delay: Duration,
     limit: Option<Duration>,
     is_barrier: bool,
+    progress: Option<Progress>,
     input: I,
 }
 
@@ -48,6 +50,7 @@ impl OperationBuilder {
             delay: Duration::ZERO,
             limit: None,
             is_barrier: false,
+            progress: None,
             input: (),
         }
     }
@@ -73,8 +76,8 @@ impl OperationBuilder {
     /// ```
     pub fn with<I: Input>(mut self, input: I) -> OperationBuilder<I::Held> {
         let held = input.hold(&mut self.edges);
-        let Self { queue, label, edges, priority, delay, limit, is_barrier, input: () } = self;
-        OperationBuilder { queue, label, edges, priority, delay, limit, is_barrier, input: held }
+        let Self { queue, label, edges, priority, delay, limit, is_barrier, progress, input: () } = self;
+        OperationBuilder { queue, label, edges, priority, delay, limit, is_barrier, progress, input: held }
     }
 
     /// Adds the operation, which calls `f` once: it has finished when `f` returns.
@@ -248,6 +251,27 @@ impl<I: Send + 'static> OperationBuilder<I> {
         self
     }
 
+    /// Makes the operation a part of `progress` that is worth so many of its units, and is done when the operation is over,
+    /// however that is. A closure that is called with its [context](OperationContext::part) may say more on the way.
+    ///
+    /// ```
+    /// use concourse::{OperationQueue, Progress};
+    ///
+    /// let (ops, all) = (OperationQueue::new("copies"), Progress::new(3));
+    /// let copy = ops.operation("copy").progress(&all, 2).try_run(|context| {
+    ///     let bytes = context.part(4_096);
+    ///     bytes.add(1_024);
+    ///     Ok::<_, std::io::Error>(bytes.fraction())
+    /// });
+    /// assert_eq!(*copy.wait()?, 0.25);
+    /// assert_eq!(all.completed(), 2);
+    /// # Ok::<(), concourse::OperationError>(())
+    /// ```
+    pub fn progress(mut self, progress: &Progress, units: u64) -> Self {
+        self.progress = Some(progress.child(units, 1));
+        self
+    }
+
     fn add<T, F>(
         self,
         retry: Option<Retry>,
@@ -256,7 +280,8 @@ impl<I: Send + 'static> OperationBuilder<I> {
     where
         T: Send + Sync + 'static,
     {
-        let Self { queue, label, edges: Edges(dependencies), priority, delay, limit, is_barrier, input } = self;
+        let Self { queue, label, edges: Edges(dependencies), priority, delay, limit, is_barrier, progress, input } =
+            self;
         let (station, value) = (queue.station(), Arc::new(Slot::new()));
         let slot = Arc::clone(&value);
         let body = move |context: &OperationContext<'_>| {
@@ -271,7 +296,7 @@ impl<I: Send + 'static> OperationBuilder<I> {
                 (Box::new(|_| Err(OperationError::Dropped)), false)
             }
         };
-        let plan = Plan { label, priority, dependencies, limit, retry, is_barrier };
+        let plan = Plan { label, priority, dependencies, limit, retry, is_barrier, progress };
         let record = station.add(plan, delay, body, type_name::<F>(), is_admitted);
         Operation::new(record, value)
     }

@@ -1,5 +1,6 @@
 //! What a running operation is told.
 
+use super::progress::Progress;
 use super::record::Record;
 use crate::error::OperationError;
 use crate::sync::Arc;
@@ -82,6 +83,17 @@ impl<'a> OperationContext<'a> {
     /// True once nobody wants what the operation is doing: it has been cancelled, or has no time left.
     pub fn must_stop(&self) -> bool {
         self.is_cancelled() || self.is_expired()
+    }
+
+    /// The [progress](Progress) of the operation, as so many units of its own choice, for the attempt that runs.
+    ///
+    /// They are part of what the operation's [builder](crate::OperationBuilder::progress) has named, or of nothing. Units
+    /// that an earlier attempt has done stay done there.
+    pub fn part(&self, total: u64) -> Progress {
+        match self.record.progress() {
+            Some(progress) => progress.child(1, total),
+            None => Progress::new(total),
+        }
     }
 
     /// Sleeps for so long, or until the operation must stop. True if it may go on.

@@ -39,12 +39,14 @@
 //! | `waitUntilAllOperationsAreFinished` | [`OperationQueue::wait_until_finished`] |
 //! | `operationCount` | [`OperationQueue::len`] |
 //! | `operations` | the handles that you keep |
+//! | `progress`: each finished operation adds 1 | [`OperationBuilder::progress`], with a weight and parts of its own: [`Progress`] |
 //! | `underlyingQueue` | [`OperationQueueBuilder::target`] |
 //! | `OperationQueue.main` | a target that is the [main queue](crate::main_queue) |
 //! | `OperationQueue.current` | a handle that the closure captures; an operation knows itself by its [`OperationContext`] |
 //! | an exception in an operation ends the process | [`OperationError::Panicked`](crate::OperationError::Panicked), and the queue goes on |
 //!
-//! What Foundation has not: values, errors, policies for them, retries, timeouts, delays.
+//! What Foundation has not: values, errors, policies for them, retries, timeouts, delays, observers that are told in order, and
+//! a [picture](OperationQueue::dot) of the graph.
 //!
 //! # Protocol and races
 //!
@@ -65,10 +67,12 @@
 mod alarm;
 mod builder;
 mod context;
+mod dot;
 mod graph;
 mod input;
 mod line;
 mod observers;
+mod progress;
 mod queue;
 mod record;
 mod retry;
@@ -83,6 +87,7 @@ pub use line::Order;
 pub use line::Priority;
 pub use observers::OperationChange;
 pub use observers::OperationState;
+pub use progress::Progress;
 pub use queue::OperationQueue;
 pub use queue::OperationQueueBuilder;
 pub use queue::SuspendedOperations;
@@ -133,7 +138,7 @@ impl<T> Operation<T> {
         self.record.state()
     }
 
-    /// True if the operation is over: a wait would not wait.
+    /// True if it is settled what has become of the operation.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.record.ended().is_some()
@@ -177,10 +182,11 @@ impl<T> Operation<T> {
     ///
     /// As [`wait`](Self::wait), and [`OperationError::TimedOut`], after which the operation goes on.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Arc<T>, OperationError> {
-        if !self.is_over() && !timeout.is_zero() {
-            if graph::is_held_up(&self.record) && !self.is_over() {
+        if !timeout.is_zero() {
+            if graph::is_held_up(&self.record) {
                 return Err(OperationError::WouldDeadlock { label: Arc::clone(&self.record.label) });
             }
+            // An operation that has ended is waited for as well, until everybody else has been told.
             wait_at(&*self.record, &Reason::Completion, deadline_after(timeout));
         }
         // An end that comes at the very moment of the timeout counts.
@@ -267,7 +273,7 @@ impl<T: Send + Sync + 'static> Operation<T> {
 
     /// Submits `f` to `queue` once, with what has become of the operation, as soon as it is over: `completionBlock`.
     ///
-    /// Any number may be registered. All of them are submitted before anybody who waits for the operation goes on. A panic
+    /// Any number may be registered. All of them are submitted before a wait for the operation is over. A panic
     /// of `f` is contained and reported as for any job.
     pub fn on_complete<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Result<Arc<T>, OperationError>) + Send + 'static) {
         let (queue, operation) = (queue.clone(), self.clone());

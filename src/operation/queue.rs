@@ -1,6 +1,7 @@
 //! The operation queue's handle, and how one is built.
 
 use super::OperationBuilder;
+use super::dot::dot;
 use super::line::Order;
 use super::observers::OperationChange;
 use super::record::Withdrawal;
@@ -226,6 +227,33 @@ impl OperationQueue {
     /// ```
     pub fn on_change(&self, queue: &impl Dispatch, handler: impl Fn(OperationChange) + Send + Sync + 'static) {
         self.station().observers.add(queue, handler);
+    }
+}
+
+impl OperationQueue {
+    /// The queue's operations that are not over, and what they depend on, in the language of Graphviz's `dot`.
+    ///
+    /// Each has its label and its [state](crate::OperationState), and those of other queues the label of their queue. A dashed
+    /// arrow asks for an end only, and a solid one for a value. Every operation is shown as it is when it is looked at.
+    ///
+    /// ```
+    /// use concourse::OperationQueue;
+    ///
+    /// let ops = OperationQueue::builder("build").max_concurrent(0).build();
+    /// let compile = ops.operation("compile").run(|| "main.o");
+    /// let link = ops.operation("link").with(&compile).run(|object| format!("{object} linked"));
+    /// assert_eq!(ops.dot(), r#"digraph "build" {
+    ///     rankdir=LR;
+    ///     node [shape=box];
+    ///     n0 [label="compile\nReady"];
+    ///     n1 [label="link\nPending"];
+    ///     n0 -> n1;
+    /// }
+    /// "#);
+    /// ```
+    #[must_use]
+    pub fn dot(&self) -> String {
+        dot(self.station())
     }
 }
 

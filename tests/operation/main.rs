@@ -4,6 +4,7 @@ mod endings;
 mod graph;
 mod line;
 mod nsoperation;
+mod pictures;
 mod times;
 mod watching;
 

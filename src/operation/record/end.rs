@@ -1,10 +1,10 @@
 //! The end of an operation, and what follows from it.
 
+use super::Advanced;
 use super::Body;
 use super::Edge;
 use super::Ended;
 use super::Need;
-use super::Progressed;
 use super::Record;
 use super::Stage;
 use crate::error::OperationError;
@@ -12,6 +12,7 @@ use crate::job::contain;
 use crate::operation::alarm::Alarm;
 use crate::operation::observers::Bells;
 use crate::operation::observers::OperationState;
+use crate::operation::progress::Progress;
 use crate::sync::Arc;
 use crate::sync::Tickets;
 use crate::sync::yield_point;
@@ -83,20 +84,21 @@ impl Record {
         let mut waiting = Vec::new();
         while let Some((record, ended)) = ending.pop() {
             let close = record.close(&ended);
-            waiting.extend([close.waiting, record.station.strike(&record)]);
             close.bells.ring();
+            record.progress().into_iter().for_each(Progress::finish);
             close.alarm.into_iter().for_each(Alarm::cancel);
             close.completions.into_iter().for_each(|completion| completion());
             for (dependent, need) in close.dependents {
-                match dependent.progress(need, &ended) {
-                    Progressed::Nothing => {}
-                    Progressed::Ready(bells) => dependent.stand_in_line(bells),
-                    Progressed::Spoiled(body) => {
+                match dependent.advance(need, &ended) {
+                    Advanced::Nothing => {}
+                    Advanced::Ready(bells) => dependent.stand_in_line(bells),
+                    Advanced::Spoiled(body) => {
                         dependent.discard(body);
                         ending.push((dependent, skipped(&record.label, &ended)));
                     }
                 }
             }
+            waiting.extend([record.station.strike(&record), record.conclude()]);
         }
         // Last: it may run an executor's code.
         waiting.into_iter().for_each(Tickets::grant_all);
@@ -112,11 +114,17 @@ impl Record {
         Close {
             bells,
             alarm: place.alarm.take(),
-            waiting: mem::take(&mut place.waiting),
             completions: mem::take(&mut place.completions),
             dependents: mem::take(&mut place.dependents),
             _dependencies: mem::take(&mut place.dependencies),
         }
+    }
+
+    /// Everybody else has been told: gives those who wait.
+    fn conclude(&self) -> Tickets {
+        let mut place = self.place.lock();
+        place.stage = Stage::Over;
+        mem::take(&mut place.waiting)
     }
 }
 
@@ -124,7 +132,6 @@ impl Record {
 struct Close {
     bells: Bells,
     alarm: Option<Alarm>,
-    waiting: Tickets,
     completions: Vec<Box<dyn FnOnce() + Send>>,
     dependents: Vec<(Arc<Record>, Need)>,
     /// Let go without the lock.

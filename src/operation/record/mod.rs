@@ -10,6 +10,7 @@ use super::context::OperationContext;
 use super::line::Priority;
 use super::observers::Bells;
 use super::observers::OperationState;
+use super::progress::Progress;
 use super::retry::Retry;
 use super::station::Station;
 use crate::error::OperationError;
@@ -56,7 +57,10 @@ enum Stage {
     Running,
     /// It will not run, and its captures are being dropped.
     Ending,
+    /// It is settled what has become of it, and others are being told.
     Ended,
+    /// All has been done that follows from its end, so that nobody waits for it any more.
+    Over,
 }
 
 /// What lies under an operation's lock.
@@ -89,6 +93,7 @@ pub(super) struct Plan {
     pub(super) limit: Option<Duration>,
     pub(super) retry: Option<Retry>,
     pub(super) is_barrier: bool,
+    pub(super) progress: Option<Progress>,
 }
 
 /// One operation, without its type.
@@ -101,12 +106,13 @@ pub(crate) struct Record {
     closure: &'static str,
     limit: Option<Duration>,
     retry: Option<Retry>,
+    progress: Option<Progress>,
     ended: OnceLock<Ended>,
     place: Mutex<Place>,
 }
 
 /// What the end of a dependency has brought about.
-enum Progressed {
+enum Advanced {
     Nothing,
     /// The operation goes into its queue's line, which the caller sees to.
     Ready(Bells),
@@ -131,7 +137,7 @@ impl Record {
             completions: Vec::new(),
             bed: None,
         };
-        let Plan { label, limit, retry, .. } = plan;
+        let Plan { label, limit, retry, progress, .. } = plan;
         Arc::new(Self {
             label,
             number,
@@ -139,6 +145,7 @@ impl Record {
             closure,
             limit,
             retry,
+            progress,
             ended: OnceLock::new(),
             place: Mutex::new(place),
         })
@@ -146,6 +153,11 @@ impl Record {
 
     pub(super) fn ended(&self) -> Option<&Ended> {
         self.ended.get()
+    }
+
+    /// The part of a progress that the operation is.
+    pub(super) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
     }
 
     pub(super) fn closure(&self) -> &'static str {
@@ -204,7 +216,7 @@ impl Record {
                     place.stage = Stage::Pending;
                     Some(self.note(OperationState::Pending))
                 }
-                Stage::Running | Stage::Ending | Stage::Ended => return false,
+                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return false,
             };
             place.awaited += 1;
             place.dependencies.push(edge.clone());
@@ -235,31 +247,31 @@ impl Record {
 
     /// A dependency has ended.
     fn proceed(self: &Arc<Self>, dependency: &Arc<str>, need: Need, ended: &Ended) {
-        match self.progress(need, ended) {
-            Progressed::Nothing => {}
-            Progressed::Ready(bells) => self.stand_in_line(bells),
-            Progressed::Spoiled(body) => {
+        match self.advance(need, ended) {
+            Advanced::Nothing => {}
+            Advanced::Ready(bells) => self.stand_in_line(bells),
+            Advanced::Spoiled(body) => {
                 self.discard(body);
                 self.end(skipped(dependency, ended));
             }
         }
     }
 
-    fn progress(&self, need: Need, ended: &Ended) -> Progressed {
+    fn advance(&self, need: Need, ended: &Ended) -> Advanced {
         let mut place = self.place.lock();
         if place.stage != Stage::Pending {
-            return Progressed::Nothing;
+            return Advanced::Nothing;
         }
         if need == Need::Success && ended.is_err() {
             place.stage = Stage::Ending;
-            return Progressed::Spoiled(place.body.take());
+            return Advanced::Spoiled(place.body.take());
         }
         place.awaited -= 1;
         if place.awaited > 0 {
-            return Progressed::Nothing;
+            return Advanced::Nothing;
         }
         place.stage = Stage::Ready;
-        Progressed::Ready(self.note(OperationState::Ready))
+        Advanced::Ready(self.note(OperationState::Ready))
     }
 
     fn stand_in_line(self: &Arc<Self>, bells: Bells) {
@@ -289,7 +301,7 @@ impl Record {
 impl Desk for Record {
     fn ask(&self, ticket: &Arc<Ticket>) -> bool {
         let mut place = self.place.lock();
-        if self.ended().is_some() {
+        if place.stage == Stage::Over {
             return true;
         }
         place.waiting.join(ticket);
