@@ -37,7 +37,7 @@ struct Object {
 /// A network on which every third answer gets lost on its way.
 fn fetch(name: &str, attempt: u32) -> Result<String, String> {
     std::thread::sleep(2 * MS);
-    if (name.len() as u32 + attempt) % 3 == 0 {
+    if (name.len() as u32 + attempt).is_multiple_of(3) {
         Err(format!("no answer for {name}"))
     } else {
         Ok(format!("fn {name}()"))

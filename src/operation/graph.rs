@@ -37,12 +37,18 @@ pub(super) fn way(from: &Arc<Record>, wanted: impl Fn(&Arc<Record>) -> bool) -> 
 
 /// Makes `record` depend on `on`.
 pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), DependencyError> {
+    let way_back = || way(on, |other| Arc::ptr_eq(other, record));
+    #[cfg(concourse_planted = "operation_looks_for_a_cycle_first")]
+    let found = way_back();
     let edge = Edge { on: Arc::clone(on), need: Need::Success };
+    yield_point();
     if !record.await_also(&edge) {
         return Err(DependencyError::TooLate { label: Arc::clone(&record.label) });
     }
     yield_point();
-    if let Some(way) = way(on, |other| Arc::ptr_eq(other, record)) {
+    #[cfg(not(concourse_planted = "operation_looks_for_a_cycle_first"))]
+    let found = way_back();
+    if let Some(way) = found {
         record.await_no_more(&edge);
         let round = std::iter::once(record).chain(&way);
         return Err(DependencyError::Cycle { labels: round.map(|record| Arc::clone(&record.label)).collect() });

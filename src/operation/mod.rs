@@ -23,7 +23,7 @@
 //! | a subclass, `isAsynchronous`, `start`, KVO of `isFinished` | there is nothing to forget: an operation is over when its closure returns, which may wait with [`wait_for()`](crate::wait_for()) or [`block_on`](crate::block_on) |
 //! | an operation in two queues, or added twice: exception | does not compile: the builder is consumed |
 //! | `addDependency` | [`after_end_of`](OperationBuilder::after_end_of); [`after`](OperationBuilder::after) and [`with`](OperationBuilder::with) ask for a value; later, [`Operation::add_dependency`] |
-//! | a cycle waits for ever | [`DependencyError::Cycle`](crate::DependencyError::Cycle) with the way round |
+//! | a cycle waits for ever | [`DependencyError::Cycle`] with the way round |
 //! | `removeDependency` | not there: an edge that is not wanted is not drawn |
 //! | a cancelled dependency counts as finished | with `after_end_of`; otherwise the dependents are [skipped](crate::OperationError::Skipped) |
 //! | `cancel`, `isCancelled` | [`Operation::cancel`], which drops the captures at once; [`OperationContext::is_cancelled`] |
@@ -43,15 +43,16 @@
 //! | `underlyingQueue` | [`OperationQueueBuilder::target`] |
 //! | `OperationQueue.main` | a target that is the [main queue](crate::main_queue) |
 //! | `OperationQueue.current` | a handle that the closure captures; an operation knows itself by its [`OperationContext`] |
-//! | an exception in an operation ends the process | [`OperationError::Panicked`](crate::OperationError::Panicked), and the queue goes on |
+//! | an exception in an operation ends the process | [`OperationError::Panicked`], and the queue goes on |
 //!
 //! What Foundation has not: values, errors, policies for them, retries, timeouts, delays, observers that are told in order, and
 //! a [picture](OperationQueue::dot) of the graph.
 //!
 //! # Protocol and races
 //!
-//! There is one lock for each operation and one for each queue, and nobody holds two of them, but for an operation that
-//! nobody else knows yet. Whoever takes an operation from one stage to the next does, without a lock, what follows.
+//! There is one lock for each operation and one for each queue, and nobody holds two of them. Under either of them changes
+//! are put into the inboxes of observers, which have locks of their own. Whoever takes an operation from one stage to the next
+//! does, without a lock, what follows.
 //!
 //! - **An operation is cancelled while it is on its way into the line.** It is over, and whoever takes it out of the line
 //!   finds that it cannot begin, and takes the next.

@@ -144,6 +144,10 @@ impl Station {
         if is_admitted {
             record.subscribe(edges);
             record.pause(delay);
+            if !self.goes_on() {
+                // The runtime has ended just now, and dropped what it knew of.
+                self.lose(&record, OperationError::Dropped);
+            }
         } else {
             record.end_unrun(OperationError::Dropped);
         }

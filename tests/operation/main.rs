@@ -5,6 +5,7 @@ mod graph;
 mod line;
 mod nsoperation;
 mod pictures;
+mod storm;
 mod times;
 mod watching;
 
@@ -67,4 +68,19 @@ impl Log {
     fn read(&self) -> String {
         self.0.lock().unwrap().join(" ")
     }
+}
+
+#[test]
+fn handles_are_shared_between_threads() {
+    fn shared<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    shared::<OperationQueue>();
+    shared::<concourse::OperationQueueBuilder>();
+    shared::<concourse::OperationBuilder>();
+    shared::<concourse::SuspendedOperations>();
+    shared::<Operation<u64>>();
+    shared::<OperationError>();
+    shared::<concourse::DependencyError>();
+    shared::<concourse::OperationChange>();
+    shared::<concourse::Progress>();
+    shared::<concourse::Retry>();
 }

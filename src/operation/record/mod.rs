@@ -257,6 +257,7 @@ impl Record {
         }
     }
 
+    /// Counts a dependency that has ended, or a pause.
     fn advance(&self, need: Need, ended: &Ended) -> Advanced {
         let mut place = self.place.lock();
         if place.stage != Stage::Pending {
@@ -278,6 +279,9 @@ impl Record {
         bells.ring();
         let priority = self.place.lock().priority;
         self.station.put_in_line(self, priority);
+        // It may have been changed just now, by somebody who has not found the operation in the line.
+        let changed = Some(self.place.lock().priority).filter(|changed| *changed != priority);
+        changed.into_iter().for_each(|priority| self.station.move_in_line(self.number, priority));
     }
 
     /// Changes how urgent the operation is.
