@@ -216,7 +216,8 @@ impl<I: Send + 'static> OperationBuilder<I> {
 
     /// Begins the operation at the earliest when so long has passed from now on, that is, from when it is added.
     ///
-    /// An operation that waits for its time when its runtime ends is dropped, in a drain too.
+    /// It may depend on others as well, and begins when all of that is over. An operation that waits for its time when its
+    /// runtime ends is dropped, in a drain too.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
