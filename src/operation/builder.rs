@@ -27,6 +27,13 @@ use std::time::Duration;
 /// It is added by [`run`](Self::run), [`try_run`](Self::try_run) or [`retry`](Self::retry). What it depends on is said
 /// before, and exists by then, so that no cycle can be built, and an operation cannot be added twice: both are questions of
 /// types here. Dependencies may belong to other queues, and to other runtimes.
+///
+/// ```compile_fail,E0382
+/// # let ops = concourse::OperationQueue::new("twice");
+/// let operation = ops.operation("once");
+/// operation.run(|| ());
+/// operation.run(|| ());
+/// ```
 #[must_use = "an operation is added by `run`, `try_run` or `retry`"]
 pub struct OperationBuilder<I = ()> {
     queue: OperationQueue,
