@@ -15,6 +15,8 @@
 //! | Python: `asyncio`, gevent, greenlets | [`python::asyncio`] |
 //! | tokio | [`tokio`] |
 //! | rayon | [`rayon`] |
+//!
+//! When a first program does not compile, does nothing, or waits for ever, [`trouble`] says what others have met.
 
 #[doc = include_str!("gcd.md")]
 pub mod gcd {}
@@ -45,3 +47,6 @@ pub mod rayon {}
 
 #[doc = include_str!("tokio.md")]
 pub mod tokio {}
+
+#[doc = include_str!("trouble.md")]
+pub mod trouble {}
