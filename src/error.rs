@@ -39,6 +39,7 @@ mod process;
 #[cfg(feature = "signal")]
 mod signal;
 mod task;
+mod token;
 
 pub use clock::ClockError;
 pub use event_loop::{EventLoopError, WatchError};
@@ -53,6 +54,7 @@ pub use process::{ProcessError, RefusedChild};
 #[cfg(feature = "signal")]
 pub use signal::SignalError;
 pub use task::TaskError;
+pub use token::Cancelled;
 
 errors! {
     /// Why a queue was not built.
@@ -93,6 +95,8 @@ errors! {
         TimedOut { /** How long it was waited. */ after: Duration } => "timed out after {after:?}",
         /// Whoever had promised the value is gone without having given it.
         Abandoned => "the other side was dropped without giving a value",
+        /// The token of the wait was cancelled.
+        Interrupted => "the token of the wait was cancelled; what it waited for goes on",
         /// The thread waits for what it is doing itself.
         WouldDeadlock => "a thread waits for the work item that it is running itself, which would never return; wait on another thread, or use `notify`",
     }
@@ -168,6 +172,16 @@ pub enum SubmitError<F> {
     Forked(F),
     /// As much waits already as the bound allows.
     Full(F),
+    /// As much waits already as the bound allows, and waiting for a place would never end: the calling thread keeps what
+    /// waits from running.
+    WouldDeadlock {
+        /// The closure that was not accepted.
+        closure: F,
+        /// The label of the queue.
+        queue: Arc<str>,
+        /// What the thread holds, newest first.
+        held: Vec<HeldQueue>,
+    },
 }
 
 impl<F> SubmitError<F> {
@@ -175,6 +189,7 @@ impl<F> SubmitError<F> {
     pub fn into_inner(self) -> F {
         match self {
             Self::ShutDown(f) | Self::Forked(f) | Self::Full(f) => f,
+            Self::WouldDeadlock { closure, .. } => closure,
         }
     }
 }
@@ -185,17 +200,27 @@ impl<F> fmt::Debug for SubmitError<F> {
             Self::ShutDown(_) => "ShutDown(..)",
             Self::Forked(_) => "Forked(..)",
             Self::Full(_) => "Full(..)",
+            Self::WouldDeadlock { .. } => "WouldDeadlock { .. }",
         })
     }
 }
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ShutDown(_) => "the runtime has been shut down",
-            Self::Forked(_) => "this process was forked, and the runtime's threads are the parent's",
-            Self::Full(_) => "as much waits already as the bound allows",
-        })?;
+        match self {
+            Self::ShutDown(_) => f.write_str("the runtime has been shut down")?,
+            Self::Forked(_) => f.write_str("this process was forked, and the runtime's threads are the parent's")?,
+            Self::Full(_) => f.write_str("as much waits already as the bound allows")?,
+            Self::WouldDeadlock { queue, held, .. } => {
+                write!(
+                    f,
+                    "waiting for a place in queue \"{queue}\" would never end: this thread keeps it from running"
+                )?;
+                for (place, held) in held.iter().enumerate() {
+                    write!(f, "{} {held}", if place == 0 { "; it holds, newest first:" } else { "," })?;
+                }
+            }
+        }
         f.write_str("; the closure was not accepted and comes back with `into_inner`")
     }
 }

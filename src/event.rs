@@ -23,6 +23,7 @@ use crate::error::WaitError;
 use crate::sync::Arc;
 use crate::sync::AtomicBool;
 use crate::sync::Desk;
+use crate::sync::Limit;
 use crate::sync::Mutex;
 use crate::sync::Ordering;
 use crate::sync::Reason;
@@ -34,7 +35,6 @@ use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
-use std::time::Instant;
 
 /// What a wait does to the flag it passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +61,10 @@ impl State {
             }
     }
 
-    /// False if the deadline passed first.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
+    /// False if the limit came first.
+    fn wait(&self, limit: impl Limit) -> bool {
         yield_point();
-        self.try_pass() || wait_at(self, &Reason::Event, deadline)
+        self.try_pass() || wait_at(self, &Reason::Event, limit)
     }
 
     fn set(&self) {
@@ -214,6 +214,11 @@ impl Event {
         if passed { Ok(()) } else { Err(WaitError::TimedOut { after: timeout }) }
     }
 
+    /// Waits until the event is set; false if the limit came first.
+    pub(crate) fn wait_within(&self, limit: impl Limit) -> bool {
+        self.state.wait(limit)
+    }
+
     /// Waits until the event is set, as a future of any executor. An automatic event is not set afterwards.
     ///
     /// It joins the line when it is polled first, in one fair order with the threads that [`wait`](Self::wait). Dropping it
@@ -241,14 +246,6 @@ impl Default for Event {
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event").field("set", &self.is_set()).field("reset", &self.state.reset).finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
-impl Event {
-    /// Passes or gives up at `deadline`, with the ticket in the line unless the event is set.
-    pub(crate) fn wait_by(&self, deadline: Instant) -> bool {
-        self.state.wait(Some(deadline))
     }
 }
 

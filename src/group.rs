@@ -41,6 +41,7 @@ use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::AtomicU64;
 use crate::sync::Desk;
+use crate::sync::Limit;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
 use crate::sync::Ordering;
@@ -53,7 +54,6 @@ use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
-use std::time::Instant;
 
 const WAITED: u64 = 1;
 const RAW: u64 = 1 << 1;
@@ -175,9 +175,9 @@ impl State {
         self.word.load(Ordering::Acquire) == 0
     }
 
-    /// False if the deadline passed first.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        self.is_empty() || wait_at(self, &Reason::Group, deadline)
+    /// False if the limit came first.
+    fn wait(&self, limit: impl Limit) -> bool {
+        self.is_empty() || wait_at(self, &Reason::Group, limit)
     }
 }
 
@@ -299,6 +299,11 @@ impl Group {
         if emptied { Ok(()) } else { Err(WaitError::TimedOut { after: timeout }) }
     }
 
+    /// Waits until the group is empty; false if the limit came first.
+    pub(crate) fn wait_within(&self, limit: impl Limit) -> bool {
+        self.state.wait(limit)
+    }
+
     /// Waits until the group is empty, as a future of any executor. As [`wait`](Self::wait), from the first poll on.
     ///
     /// ```
@@ -391,11 +396,6 @@ impl<F: FnOnce()> Work<F> {
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 impl Group {
-    /// Waits or gives up at `deadline`, with the ticket in the line unless the group is empty.
-    pub(crate) fn wait_by(&self, deadline: Instant) -> bool {
-        self.state.wait(Some(deadline))
-    }
-
     /// How many are registered.
     pub(crate) fn registered(&self) -> usize {
         let registered = self.state.registered.lock();

@@ -27,6 +27,7 @@
 //! | a job that can be cancelled, waited for, watched | [`WorkItem`] | `dispatch_block_create` |
 //! | a job with a value, or a future that a queue polls | [`Task`], from [`Queue::submit`] and [`Queue::spawn`] | |
 //! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
+//! | a queue that takes only so much, and what becomes of the rest | [`Bounded`] | |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
@@ -35,6 +36,7 @@
 //! | messages in order, from many to one | [`Source::port`] | Mach port sources |
 //! | wait for many jobs, or be told | [`Group`] | `dispatch_group_t` |
 //! | a limit, a lock, a signal | [`Semaphore`], [`Event`] | `dispatch_semaphore_t` |
+//! | calling things off: a tree of tokens | [`CancelToken`] | |
 //! | an asynchronous call, awaited | [`wait_for()`] | |
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
 //! | a whole program from a seed, in virtual time | `Sim`, with the feature `sim` | |
@@ -78,6 +80,7 @@ mod queue;
 
 // 4 built on queues
 mod apply;
+mod bounded;
 mod event;
 mod group;
 mod isolated;
@@ -85,9 +88,11 @@ mod keyed;
 mod semaphore;
 pub mod source;
 mod task;
+mod token;
 mod wait_for;
 mod work_item;
 
+pub use bounded::{Bounded, WhenFull};
 pub use engine::{LossReport, PanicReport};
 #[cfg(feature = "fs")]
 pub use error::FileError;
@@ -96,8 +101,9 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError, RuntimeError,
-    SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError, WorkItemError,
+    BuildError, Cancelled, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError,
+    RuntimeError, SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError,
+    WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};
@@ -125,6 +131,7 @@ pub use source::Source;
 pub use source::graceful_shutdown;
 pub use task::{Map, Task, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
+pub use token::{CancelToken, OnCancel};
 pub use wait_for::{Done, wait_for};
 pub use work_item::{Cancellation, Outcome, WorkItem};
 

@@ -47,6 +47,7 @@ use crate::error::WaitError;
 use crate::sync::Arc;
 use crate::sync::AtomicI64;
 use crate::sync::Desk;
+use crate::sync::Limit;
 use crate::sync::Mutex;
 use crate::sync::Ordering;
 use crate::sync::Reason;
@@ -58,7 +59,6 @@ use crate::sync::wait_at;
 use crate::sync::yield_point;
 use std::fmt;
 use std::time::Duration;
-use std::time::Instant;
 
 /// More free permits than this are not counted. The distance to `i64::MAX` absorbs a resize on top of the threads that
 /// pass the limit at the same time.
@@ -106,10 +106,10 @@ impl State {
         false
     }
 
-    /// False if the deadline passed first.
+    /// False if the limit came first.
     #[inline]
-    fn take(&self, deadline: Option<Instant>) -> bool {
-        self.try_wish() || self.take_in_line(deadline)
+    fn take(&self, limit: impl Limit) -> bool {
+        self.try_wish() || self.take_in_line(limit)
     }
 
     /// Wishes for a permit, and has it if one is free. Otherwise the caller joins the line.
@@ -121,8 +121,8 @@ impl State {
     }
 
     #[cold]
-    fn take_in_line(&self, deadline: Option<Instant>) -> bool {
-        wait_at(self, &Reason::Semaphore, deadline)
+    fn take_in_line(&self, limit: impl Limit) -> bool {
+        wait_at(self, &Reason::Semaphore, limit)
     }
 
     /// True if the permit went to somebody who waits.
@@ -334,7 +334,8 @@ impl Semaphore {
         }
     }
 
-    fn permit(&self) -> Permit {
+    /// The guard of a permit that has been taken.
+    pub(crate) fn permit(&self) -> Permit {
         Permit { state: Some(Arc::clone(&self.state)) }
     }
 
@@ -344,6 +345,11 @@ impl Semaphore {
     pub fn wait(&self) {
         // Without a deadline there is no way out but a permit.
         let _ = self.state.take(None);
+    }
+
+    /// Takes a permit; false if the limit came first.
+    pub(crate) fn wait_within(&self, limit: impl Limit) -> bool {
+        self.state.take(limit)
     }
 
     /// Takes a permit if one is free right now; [`signal`](Self::signal) gives it back.
@@ -440,11 +446,6 @@ impl fmt::Debug for Permit {
 /// What a model checks of the two words when all is quiet.
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 impl Semaphore {
-    /// Takes a permit or gives up at `deadline`, with the ticket in the line in any case.
-    pub(crate) fn take_by(&self, deadline: Instant) -> bool {
-        self.state.take(Some(deadline))
-    }
-
     /// The count, what is owed, and how many stand in the line.
     pub(crate) fn balance(&self) -> (i64, i64, usize) {
         let ledger = self.state.ledger.lock();

@@ -39,6 +39,10 @@ fn handles_are_shared_between_threads() {
     shared::<Event>();
     shared::<Done<u64>>();
     shared::<WorkItem>();
+    shared::<CancelToken>();
+    shared::<OnCancel>();
+    shared::<Bounded>();
+    shared::<Bounded<std::cell::Cell<u8>>>();
 }
 
 #[test]

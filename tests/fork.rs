@@ -4,6 +4,9 @@
 //! alarm, and one that panics or aborts has no status 0 either.
 #![allow(unsafe_code, reason = "fork, and the child's end without the parent's exit handlers")]
 
+use concourse::Bounded;
+use concourse::CancelToken;
+use concourse::Cancelled;
 use concourse::ClockError;
 use concourse::Dispatch;
 use concourse::Event;
@@ -21,10 +24,12 @@ use concourse::Shutdown;
 use concourse::Source;
 use concourse::SubmitError;
 use concourse::SyncError;
+use concourse::WhenFull;
 use concourse::WorkItem;
 use concourse::source::Schedule;
 use std::io::Read;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -157,6 +162,28 @@ fn submissions_are_refused() {
         move || ran.set()
     });
     ran.wait_timeout(GENEROUS).unwrap();
+}
+
+fn tokens_work_and_have_no_time() {
+    let runtime = runtime();
+    let queue = runtime.serial("held");
+    let _guard = queue.suspend_guard().unwrap();
+    let (token, bounded) = (runtime.token(), Bounded::new(&queue, NonZeroUsize::MIN).when_full(WhenFull::Block));
+    let (child_of_it, hour) = (token.child(), Duration::from_secs(3600));
+    bounded.exec_async(token.job(|| unreachable!("the parent drops it")));
+    Child::run(|| {
+        assert!(!runtime.token().is_cancelled() && !CancelToken::new().is_cancelled());
+        assert!(token.after(hour).unwrap().is_cancelled(), "its timers are the parent's");
+        assert!(CancelToken::new().after(hour).unwrap().is_cancelled());
+        assert!(matches!(bounded.try_exec_async(|| ()), Err(SubmitError::Forked(_))));
+        let own = child_of_it.child();
+        own.cancel();
+        assert_eq!(Semaphore::new(1).wait_or(&own), Err(Cancelled));
+        own.wait();
+        assert!(!token.is_cancelled());
+    })
+    .assert_success();
+    assert!(!token.after(hour).unwrap().is_cancelled(), "the parent goes on");
 }
 
 fn sync_calls_run_on_queues_at_rest() {
@@ -561,6 +588,7 @@ fn files_of_the_parent_are_watched_whatever_the_child_does_to_them() {
 fn main() {
     let scenarios: &[(&str, fn())] = &[
         ("submissions_are_refused", submissions_are_refused),
+        ("tokens_work_and_have_no_time", tokens_work_and_have_no_time),
         ("sync_calls_run_on_queues_at_rest", sync_calls_run_on_queues_at_rest),
         ("sync_calls_that_would_wait_are_refused", sync_calls_that_would_wait_are_refused),
         ("what_is_pending_belongs_to_the_parent", what_is_pending_belongs_to_the_parent),

@@ -105,6 +105,12 @@ pub(crate) trait MainLane: Suspended + Any {
     fn serve_all(&self) -> bool;
 }
 
+/// What a shutdown ends before anything else: the runtime's token.
+pub(crate) trait Scope: Any + Send + Sync {
+    /// Cancels it, and returns the first panic of what that dropped.
+    fn end(self: Arc<Self>) -> Option<Panic>;
+}
+
 /// What has become of a runtime's event loop.
 enum LoopSlot {
     /// Nobody has needed one yet.

@@ -24,6 +24,8 @@ pub enum TaskError {
         /// How long it was waited.
         after: Duration,
     },
+    /// It had no value yet when the token of the wait was cancelled. It goes on, and may be waited for again.
+    Interrupted,
     /// The calling thread keeps the task from running, so that the wait would never end. The task goes on once the thread
     /// lets its queues go.
     WouldDeadlock {
@@ -46,6 +48,7 @@ impl fmt::Display for TaskError {
                  ended, or nobody was left to wake it",
             ),
             Self::TimedOut { after } => write!(f, "the task had no value after {after:?}; it goes on"),
+            Self::Interrupted => f.write_str("the token of the wait was cancelled; the task goes on"),
             Self::WouldDeadlock { queue, held } => {
                 write!(f, "waiting for a task of queue \"{queue}\" would never end: this thread keeps it from running")?;
                 for (place, held) in held.iter().enumerate() {

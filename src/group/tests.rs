@@ -11,6 +11,7 @@ use std::panic::resume_unwind;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
+use std::time::Instant;
 
 /// A queue that keeps its jobs until it is told what to do with them.
 #[derive(Clone)]

@@ -61,7 +61,7 @@ fn an_automatic_set_survives_a_timeout() {
         let timed = spawn({
             let event = event.clone();
             move || {
-                if event.wait_by(passed()) {
+                if event.wait_within(Some(passed())) {
                     event.set();
                 }
             }

@@ -110,7 +110,7 @@ fn a_timeout_against_the_last_leave_forgets_nobody() {
         let timed = spawn({
             let (group, data) = (group.clone(), Arc::clone(&data));
             move || {
-                if group.wait_by(passed()) {
+                if group.wait_within(Some(passed())) {
                     assert_eq!(data.get(), 1);
                 }
             }

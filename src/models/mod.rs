@@ -31,6 +31,7 @@ mod source;
 mod target;
 mod task;
 mod ticket;
+mod token;
 mod wait_for;
 mod work_item;
 

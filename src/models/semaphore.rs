@@ -42,7 +42,7 @@ fn a_signal_against_a_timeout_and_a_wait_loses_nothing() {
         let timed = spawn({
             let (semaphore, data) = (semaphore.clone(), Arc::clone(&data));
             move || {
-                if semaphore.take_by(passed()) {
+                if semaphore.wait_within(Some(passed())) {
                     assert_eq!(data.get(), 1);
                     semaphore.signal();
                 }
@@ -62,7 +62,7 @@ fn two_timeouts_against_a_signal_keep_the_count() {
         let semaphore = Semaphore::new(0);
         let timed = || {
             let semaphore = semaphore.clone();
-            spawn(move || semaphore.take_by(passed()))
+            spawn(move || semaphore.wait_within(Some(passed())))
         };
         let timed = [timed(), timed()];
         semaphore.signal();

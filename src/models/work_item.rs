@@ -121,7 +121,7 @@ fn a_timeout_against_the_end_leaves_nothing_behind() {
         let timed = spawn({
             let (item, ran) = (item.clone(), Arc::clone(&ran));
             move || {
-                if item.wait_by(passed()) == Ok(Outcome::Finished) {
+                if item.wait_within(Some(Some(passed()))) == Ok(Some(Outcome::Finished)) {
                     assert_eq!(ran.get(), 1);
                 }
             }

@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::pool::PoolEvent;
 use crate::pool::StallPolicy;
 use crate::sync::Arc;
+use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Weak;
 use crate::sync::available_parallelism;
@@ -277,7 +278,7 @@ impl RuntimeBuilder {
             // If it cannot be started now, the first timer tries again and reports it.
             drop(engine.event_loop());
         }
-        Ok(Runtime { engine, threads, main: OnceLock::new(), drop_within: self.drop_within })
+        Ok(Runtime { engine, threads, main: OnceLock::new(), scope: Mutex::default(), drop_within: self.drop_within })
     }
 }
 

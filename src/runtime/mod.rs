@@ -20,9 +20,11 @@ use crate::engine::Engine;
 use crate::engine::Loss;
 use crate::engine::MainLane;
 use crate::engine::Phase;
+use crate::engine::Scope;
 use crate::event_loop::Armed;
 use crate::job::Kind;
 use crate::sync::Arc;
+use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::deadline_after;
 use crate::sync::is_child;
@@ -63,6 +65,8 @@ pub struct Runtime {
     threads: Arc<dyn Threads>,
     /// Made when somebody asks for it.
     main: OnceLock<Arc<dyn MainLane>>,
+    /// As well.
+    scope: Mutex<Option<Arc<dyn Scope>>>,
     drop_within: Duration,
 }
 
@@ -103,6 +107,25 @@ impl Runtime {
         self.main.get_or_init(|| make())
     }
 
+    /// What a shutdown ends first, made with `make` on first use. After a shutdown it has ended.
+    pub(crate) fn scope<S: Scope>(&self, make: impl FnOnce() -> Arc<S>) -> Arc<dyn Scope> {
+        let mut place = self.scope.lock();
+        let scope = Arc::clone(place.get_or_insert_with(|| make()));
+        drop(place);
+        // A shutdown that has not found it advances the phase before it looks again. In a forked child it is the parent's.
+        if matches!(self.engine.phase(), Phase::Draining | Phase::Cancelling) {
+            self.end_scope();
+        }
+        scope
+    }
+
+    fn end_scope(&self) {
+        let scope = self.scope.lock().clone();
+        if let Some(panic) = scope.and_then(Scope::end) {
+            self.engine.report_panic("the runtime's token", panic, "a destructor of what it covered");
+        }
+    }
+
     /// How many threads there are and what they do, and what timers cost.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -134,12 +157,16 @@ impl Runtime {
         }
         let TimedShutdown { how, time } = how.into();
         let deadline = time.and_then(deadline_after);
+        // Before anything is refused: callbacks are still accepted.
+        self.end_scope();
         // Before anything is refused, so that the event loop's thread never has a refused job to drop.
         self.end_timers(how);
         self.engine.advance_to(match how {
             Shutdown::Drain => Phase::Draining,
             Shutdown::CancelPending => Phase::Cancelling,
         });
+        // Once more: somebody may have asked for the first time meanwhile, and saw the phase of before.
+        self.end_scope();
         if how == Shutdown::CancelPending {
             self.cancel_pending();
         }

@@ -48,7 +48,7 @@ pub(crate) use std::sync::{OnceLock, Weak};
 #[cfg(feature = "sim")]
 pub(crate) use std::thread::ThreadId;
 pub(crate) use std::thread::{Builder as ThreadBuilder, JoinHandle, current as current_thread, panicking};
-pub(crate) use ticket::{Desk, Ticket, Waiting, wait_at};
+pub(crate) use ticket::{Desk, Limit, Ticket, Waiting, wait_at};
 pub(crate) use tickets::Tickets;
 
 /// How many threads the process may use at once: its affinity and cgroup quota included.

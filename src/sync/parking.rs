@@ -26,6 +26,10 @@ pub(crate) enum Reason {
     Group,
     /// An event's signal.
     Event,
+    /// A token's cancellation.
+    Token,
+    /// A place among those who may wait in the queue with this label.
+    Place(Arc<str>),
     /// A result that another thread computes.
     Completion,
     /// The next job of the queue with this label, on the thread that runs them.
@@ -48,6 +52,8 @@ impl fmt::Display for Reason {
             Self::Semaphore => f.write_str("a semaphore's permit"),
             Self::Group => f.write_str("a group's last member"),
             Self::Event => f.write_str("an event"),
+            Self::Token => f.write_str("a token's cancellation"),
+            Self::Place(label) => write!(f, "a place in queue \"{label}\", which is full"),
             Self::Completion => f.write_str("a result"),
             Self::Jobs(label) => write!(f, "the next job of queue \"{label}\""),
             Self::Blocking => f.write_str("something outside the runtime"),

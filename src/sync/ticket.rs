@@ -113,6 +113,20 @@ impl Ticket {
         return self.state.compare_exchange(WAITING, ABANDONED, Ordering::Acquire, Ordering::Acquire) != Err(GRANTED);
     }
 
+    /// Gives the place up for its thread, unless it has been granted, and wakes the thread, whose wait ends as if its
+    /// deadline had passed.
+    pub(crate) fn interrupt(&self) {
+        #[cfg(concourse_planted = "ticket_is_interrupted_in_two_steps")]
+        if self.state.load(Ordering::Relaxed) == WAITING {
+            self.state.store(ABANDONED, Ordering::Release);
+            return self.wake();
+        }
+        // One exchange, as in `abandon`. Release: what the caller did before is seen by the thread's Acquire there.
+        if self.state.compare_exchange(WAITING, ABANDONED, Ordering::Release, Ordering::Relaxed).is_ok() {
+            self.wake();
+        }
+    }
+
     /// Waits for the grant; after the deadline the ticket is abandoned. True if it was granted.
     #[must_use]
     pub(crate) fn wait(&self, reason: &Reason, deadline: Option<Instant>) -> bool {
@@ -145,10 +159,24 @@ pub(crate) trait Desk {
     fn pass_on(&self) {}
 }
 
-/// Waits as the calling thread until `desk` has served it; false if the deadline passed first.
-pub(crate) fn wait_at(desk: &impl Desk, reason: &Reason, deadline: Option<Instant>) -> bool {
+/// What ends a wait that nobody serves: a deadline, or a token that is cancelled.
+pub(crate) trait Limit {
+    /// Waits for the grant of the calling thread's ticket, which is abandoned if the limit comes first. True if it was
+    /// granted.
+    fn wait(self, ticket: &Arc<Ticket>, reason: &Reason) -> bool;
+}
+
+/// Without a deadline there is no way out but the grant.
+impl Limit for Option<Instant> {
+    fn wait(self, ticket: &Arc<Ticket>, reason: &Reason) -> bool {
+        ticket.wait(reason, self)
+    }
+}
+
+/// Waits as the calling thread until `desk` has served it; false if the limit came first.
+pub(crate) fn wait_at(desk: &impl Desk, reason: &Reason, limit: impl Limit) -> bool {
     let ticket = Ticket::new();
-    desk.ask(&ticket) || ticket.wait(reason, deadline) || desk.withdraw(&ticket)
+    desk.ask(&ticket) || limit.wait(&ticket, reason) || desk.withdraw(&ticket)
 }
 
 /// Waits as a future until a desk has served it. It joins the line when it is polled first, and leaves it when it is

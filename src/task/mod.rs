@@ -18,7 +18,6 @@ pub use tasks::Tasks;
 use crate::error::HeldQueue;
 use crate::error::SubmitError;
 use crate::error::TaskError;
-use crate::error::WaitError;
 use crate::job::Job;
 use crate::job::Panic;
 use crate::job::contain;
@@ -28,9 +27,11 @@ use crate::queue::MainQueue;
 use crate::queue::Queue;
 use crate::queue::QueueLine;
 use crate::sync::Arc;
+use crate::sync::Limit;
 use crate::sync::Mutex;
 use crate::sync::Waiting;
 use crate::sync::Weak;
+use crate::sync::deadline_after;
 use crate::work_item::Cancellation;
 use crate::work_item::Item;
 use crate::work_item::Outcome;
@@ -110,6 +111,16 @@ pub struct Task<T> {
 
 impl<T: Send + 'static> Task<T> {
     fn submit<F: FnOnce() -> T + Send + 'static>(queue: &impl Dispatch, f: F) -> Self {
+        let task = Self::prepare(queue, f);
+        // The item is new: its job has not been taken.
+        if let Ok(job) = task.item.job() {
+            queue.accept(Job::new(job));
+        }
+        task
+    }
+
+    /// A task of `queue` that has not been submitted: its item's job is still to be taken.
+    pub(crate) fn prepare<F: FnOnce() -> T + Send + 'static>(queue: &impl Dispatch, f: F) -> Self {
         let slot = Slot::new();
         let item = WorkItem::new({
             let slot = Arc::clone(&slot);
@@ -122,10 +133,6 @@ impl<T: Send + 'static> Task<T> {
                 }
             }
         });
-        // The item is new: its job has not been taken.
-        if let Ok(job) = item.job() {
-            queue.accept(Job::new(job));
-        }
         Self { item, slot, line: queue.line(), label: Arc::clone(queue.label()), fiber: None, waiting: None }
     }
 
@@ -167,18 +174,21 @@ impl<T: Send + 'static> Task<T> {
     ///
     /// As [`wait`](Self::wait), and [`TaskError::TimedOut`], after which the task goes on and may be waited for again.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<T, TaskError> {
+        let limit = (!timeout.is_zero()).then(|| deadline_after(timeout));
+        self.wait_within(limit).unwrap_or(Err(TaskError::TimedOut { after: timeout }))
+    }
+
+    /// Waits for the value; none if the limit came first. Without a limit it is a mere look.
+    pub(crate) fn wait_within(&mut self, limit: Option<impl Limit>) -> Option<Result<T, TaskError>> {
         if let Some(outcome) = self.item.outcome() {
-            return self.slot.take(outcome);
+            return Some(self.slot.take(outcome));
         }
-        if let Some((queue, held)) = self.held_up().filter(|_| !timeout.is_zero()) {
-            return Err(TaskError::WouldDeadlock { queue, held });
+        if let Some((queue, held)) = self.held_up().filter(|_| limit.is_some()) {
+            return Some(Err(TaskError::WouldDeadlock { queue, held }));
         }
-        match self.item.wait_timeout(timeout) {
-            Ok(outcome) => self.slot.take(outcome),
-            Err(WaitError::WouldDeadlock) => {
-                Err(TaskError::WouldDeadlock { queue: Arc::clone(&self.label), held: Vec::new() })
-            }
-            Err(_) => Err(TaskError::TimedOut { after: timeout }),
+        match self.item.wait_within(limit) {
+            Ok(outcome) => outcome.map(|outcome| self.slot.take(outcome)),
+            Err(_) => Some(Err(TaskError::WouldDeadlock { queue: Arc::clone(&self.label), held: Vec::new() })),
         }
     }
 
@@ -241,6 +251,10 @@ impl<T: Send + 'static> Task<T> {
 }
 
 impl<T> Task<T> {
+    pub(crate) fn item(&self) -> &WorkItem {
+        &self.item
+    }
+
     fn withdraw(&self) -> Cancellation {
         // Before the item is cancelled: from then on only this call drops a future that has not been polled.
         let fiber = self.fiber.as_ref().and_then(Weak::upgrade);

@@ -6,6 +6,7 @@ use super::state::State;
 use crate::error::WaitError;
 use crate::sync::Arc;
 use crate::sync::Desk;
+use crate::sync::Limit;
 use crate::sync::Mutex;
 use crate::sync::Parker;
 use crate::sync::Reason;
@@ -16,8 +17,6 @@ use crate::sync::planted;
 use crate::sync::wait_at;
 use std::mem;
 use std::ops::Deref;
-use std::time::Duration;
-use std::time::Instant;
 
 pub(super) type Body = Box<dyn FnOnce(&WorkItem) + Send>;
 
@@ -80,19 +79,20 @@ impl Item {
         }
     }
 
-    pub(super) fn wait(&self, deadline: Option<Instant>, timeout: Duration) -> Result<Outcome, WaitError> {
+    /// None if the limit came first; without one it is a mere look.
+    pub(super) fn wait(&self, limit: Option<impl Limit>) -> Result<Option<Outcome>, WaitError> {
         if self.state.outcome().is_none() {
             let owner = self.place.lock().owner.clone();
             // Only the calling thread could make itself the owner meanwhile, and it is here.
             if owner.is_some_and(|owner| Arc::ptr_eq(&owner, &parker())) {
                 return Err(WaitError::WouldDeadlock);
             }
-            if !timeout.is_zero() {
-                wait_at(self, &Reason::Completion, deadline);
+            if let Some(limit) = limit {
+                wait_at(self, &Reason::Completion, limit);
             }
         }
-        // An end that comes at the very moment of the timeout counts.
-        self.state.outcome().ok_or(WaitError::TimedOut { after: timeout })
+        // An end that comes at the very moment of the limit counts.
+        Ok(self.state.outcome())
     }
 }
 

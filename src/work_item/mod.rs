@@ -26,6 +26,7 @@ use crate::error::WaitError;
 use crate::error::WorkItemError;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
+use crate::sync::Limit;
 use crate::sync::Waiting;
 use crate::sync::deadline_after;
 use item::Body;
@@ -279,7 +280,13 @@ impl WorkItem {
     /// assert_eq!(item.wait_timeout(Duration::ZERO), Ok(Outcome::Finished));
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Outcome, WaitError> {
-        self.item.wait(deadline_after(timeout), timeout)
+        let limit = (!timeout.is_zero()).then(|| deadline_after(timeout));
+        self.wait_within(limit)?.ok_or(WaitError::TimedOut { after: timeout })
+    }
+
+    /// Waits until the item has ended; none if the limit came first. Without a limit it is a mere look.
+    pub(crate) fn wait_within(&self, limit: Option<impl Limit>) -> Result<Option<Outcome>, WaitError> {
+        self.item.wait(limit)
     }
 
     /// Waits until the item has ended, and says how, as a future of any executor.
@@ -346,11 +353,6 @@ impl fmt::Debug for WorkItem {
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 impl WorkItem {
-    /// Waits or gives up at `deadline`, with the ticket in the line unless the item has ended.
-    pub(crate) fn wait_by(&self, deadline: std::time::Instant) -> Result<Outcome, WaitError> {
-        self.item.wait(Some(deadline), Duration::MAX)
-    }
-
     /// How many are registered.
     pub(crate) fn registered(&self) -> usize {
         self.item.registered()

@@ -2,6 +2,7 @@
 //!
 //! `CONCOURSE_SEEDS` says how many seeds each program runs with; 200 if it is not set.
 
+mod bounded;
 mod deadlocks;
 mod endings;
 mod missed;
@@ -10,6 +11,7 @@ mod ports;
 mod programs;
 mod replay;
 mod time;
+mod tokens;
 
 use concourse::sim::{Cause, Deadlock, Failure};
 use concourse::{Runtime, Sim};
