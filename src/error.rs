@@ -32,6 +32,7 @@ mod event_loop;
 mod file;
 #[cfg(feature = "io")]
 mod memory_pressure;
+mod operation;
 mod pace;
 mod port;
 #[cfg(feature = "process")]
@@ -47,6 +48,7 @@ pub use event_loop::{EventLoopError, WatchError};
 pub use file::FileError;
 #[cfg(feature = "io")]
 pub use memory_pressure::MemoryPressureError;
+pub use operation::{DependencyError, OperationError};
 pub use pace::PaceError;
 pub use port::{PortError, SendError};
 #[cfg(feature = "process")]

@@ -28,6 +28,7 @@
 //! | a job with a value, or a future that a queue polls | [`Task`], from [`Queue::submit`] and [`Queue::spawn`] | |
 //! | state that only its queue can touch; a line for each key | [`Isolated`], [`Keyed`] | |
 //! | a queue that takes only so much, and what becomes of the rest | [`Bounded`] | |
+//! | work that depends on other work, and its progress | [`OperationQueue`], [`Progress`] | Foundation's `OperationQueue` |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
@@ -85,6 +86,7 @@ mod event;
 mod group;
 mod isolated;
 mod keyed;
+pub mod operation;
 mod semaphore;
 pub mod source;
 mod task;
@@ -101,9 +103,9 @@ pub use error::MemoryPressureError;
 #[cfg(feature = "signal")]
 pub use error::SignalError;
 pub use error::{
-    BuildError, Cancelled, ClockError, EventLoopError, GroupError, HeldQueue, MainQueueError, PaceError, PortError,
-    RuntimeError, SendError, SubmitError, SuspendError, SyncError, TaskError, TimerError, WaitError, WatchError,
-    WorkItemError,
+    BuildError, Cancelled, ClockError, DependencyError, EventLoopError, GroupError, HeldQueue, MainQueueError,
+    OperationError, PaceError, PortError, RuntimeError, SendError, SubmitError, SuspendError, SyncError, TaskError,
+    TimerError, WaitError, WatchError, WorkItemError,
 };
 #[cfg(feature = "process")]
 pub use error::{ProcessError, RefusedChild};
@@ -111,6 +113,10 @@ pub use event::Event;
 pub use group::{Group, Membership};
 pub use isolated::Isolated;
 pub use keyed::Keyed;
+pub use operation::{
+    Operation, OperationBuilder, OperationChange, OperationContext, OperationQueue, OperationQueueBuilder,
+    OperationState, Order, Priority, Progress, Retry, SuspendedOperations,
+};
 pub use pool::StallPolicy;
 pub use qos::Qos;
 pub use queue::{

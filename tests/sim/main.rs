@@ -6,6 +6,7 @@ mod bounded;
 mod deadlocks;
 mod endings;
 mod missed;
+mod operations;
 mod pace;
 mod ports;
 mod programs;

@@ -1,0 +1,63 @@
+//! What depends on what, across queues.
+//!
+//! An operation that is built depends on those that exist, so that no cycle is possible then: its dependencies are in place
+//! before anybody knows of it. A dependency that is added later is put in place first, and then it is looked whether there
+//! is a way back; if there is, it is taken out again. So of several threads that would close a cycle together the one that
+//! comes last finds all of it, without a lock on the whole.
+
+use super::record::Edge;
+use super::record::Need;
+use super::record::Record;
+use crate::error::DependencyError;
+use crate::sync::Arc;
+use crate::sync::yield_point;
+use std::collections::BTreeSet;
+
+/// The way along dependencies from an operation to the first that is `wanted`, both included.
+pub(super) fn way(from: &Arc<Record>, wanted: impl Fn(&Arc<Record>) -> bool) -> Option<Vec<Arc<Record>>> {
+    let mut seen = BTreeSet::new();
+    let mut way = Vec::new();
+    let mut next = Some(Arc::clone(from));
+    loop {
+        if let Some(record) = next.take().filter(|record| seen.insert(Arc::as_ptr(record).addr())) {
+            let is_wanted = wanted(&record);
+            let dependencies = record.dependencies().into_iter();
+            way.push((record, dependencies));
+            if is_wanted {
+                return Some(way.into_iter().map(|(record, _)| record).collect());
+            }
+        }
+        let (_, dependencies) = way.last_mut()?;
+        match dependencies.next() {
+            Some(edge) => next = Some(edge.on),
+            None => _ = way.pop(),
+        }
+    }
+}
+
+/// Makes `record` depend on `on`.
+pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), DependencyError> {
+    let way_back = || way(on, |other| Arc::ptr_eq(other, record));
+    #[cfg(concourse_planted = "operation_looks_for_a_cycle_first")]
+    let found = way_back();
+    let edge = Edge { on: Arc::clone(on), need: Need::Success };
+    yield_point();
+    if !record.await_also(&edge) {
+        return Err(DependencyError::TooLate { label: Arc::clone(&record.label) });
+    }
+    yield_point();
+    #[cfg(not(concourse_planted = "operation_looks_for_a_cycle_first"))]
+    let found = way_back();
+    if let Some(way) = found {
+        record.await_no_more(&edge);
+        let round = std::iter::once(record).chain(&way);
+        return Err(DependencyError::Cycle { labels: round.map(|record| Arc::clone(&record.label)).collect() });
+    }
+    on.subscribe_one(record, Need::Success);
+    Ok(())
+}
+
+/// True if the calling thread keeps `record`, or something that it depends on, from going on.
+pub(super) fn is_held_up(record: &Arc<Record>) -> bool {
+    way(record, |record| record.ended().is_none() && record.station.is_held_up(record.number)).is_some()
+}

@@ -1,0 +1,88 @@
+//! Who is told of changes, and in which order.
+//!
+//! A change is put into the inbox of every observer under the lock of the operation that changes, so that an inbox has the
+//! changes of each operation in their order. For each change one job goes to the observer's queue, without a lock, and
+//! takes the next change out of the inbox, whichever that is.
+
+use crate::job::Job;
+use crate::queue::Accept;
+use crate::queue::Dispatch;
+use crate::sync::Arc;
+use crate::sync::Mutex;
+use std::collections::VecDeque;
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OperationState {
+    /// It waits for what it depends on, for its delay, or for its next attempt.
+    Pending,
+    /// It waits for its turn in its queue.
+    Ready,
+    /// It runs.
+    Running,
+    /// It has a value.
+    Finished,
+    /// It was cancelled.
+    Cancelled,
+    /// It is over without a value, and was not cancelled: its [`OperationError`](crate::OperationError) says why.
+    Failed,
+}
+
+/// A change of an operation's state, as [`OperationQueue::on_change`](crate::OperationQueue::on_change) tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OperationChange {
+    /// The operation's label.
+    pub label: Arc<str>,
+    /// The how-manieth operation of its queue it is, from 1 on.
+    pub number: u64,
+    /// What it has changed to.
+    pub state: OperationState,
+}
+
+struct Observer {
+    inbox: Mutex<VecDeque<OperationChange>>,
+    queue: Box<dyn Accept>,
+    handler: Box<dyn Fn(OperationChange) + Send + Sync>,
+}
+
+impl Observer {
+    fn tell(&self) {
+        let change = self.inbox.lock().pop_front();
+        change.into_iter().for_each(&self.handler);
+    }
+}
+
+/// Those whom a queue's operations tell.
+#[derive(Default)]
+pub(super) struct Observers(Mutex<Vec<Arc<Observer>>>);
+
+impl Observers {
+    pub(super) fn add(&self, queue: &impl Dispatch, handler: impl Fn(OperationChange) + Send + Sync + 'static) {
+        let (inbox, queue) = (Mutex::new(VecDeque::new()), Box::new(queue.clone()));
+        self.0.lock().push(Arc::new(Observer { inbox, queue, handler: Box::new(handler) }));
+    }
+
+    /// Puts a change into every inbox. The caller rings the bells without a lock.
+    pub(super) fn note(&self, label: &Arc<str>, number: u64, state: OperationState) -> Bells {
+        let observers = self.0.lock().clone();
+        for observer in &observers {
+            observer.inbox.lock().push_back(OperationChange { label: Arc::clone(label), number, state });
+        }
+        Bells(observers)
+    }
+}
+
+/// Observers with something in their inboxes, one time each.
+#[must_use]
+pub(super) struct Bells(Vec<Arc<Observer>>);
+
+impl Bells {
+    pub(super) fn ring(self) {
+        for observer in self.0 {
+            let inbox = Arc::clone(&observer);
+            observer.queue.accept(Job::new(move || inbox.tell()));
+        }
+    }
+}

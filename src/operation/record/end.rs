@@ -1,0 +1,151 @@
+//! The end of an operation, and what follows from it.
+
+use super::Advanced;
+use super::Body;
+use super::Edge;
+use super::Ended;
+use super::Need;
+use super::Record;
+use super::Stage;
+use crate::error::OperationError;
+use crate::job::contain;
+use crate::operation::alarm::Alarm;
+use crate::operation::observers::Bells;
+use crate::operation::observers::OperationState;
+use crate::operation::progress::Progress;
+use crate::sync::Arc;
+use crate::sync::Tickets;
+use crate::sync::yield_point;
+use std::mem;
+
+/// What `cancel` came upon.
+pub(in crate::operation) enum Withdrawal {
+    NeverRan,
+    Running,
+    Done,
+}
+
+/// What everybody is told of an operation that has ended like this.
+pub(super) fn state_of(ended: &Ended) -> OperationState {
+    match ended {
+        Ok(()) => OperationState::Finished,
+        Err(OperationError::Cancelled) => OperationState::Cancelled,
+        Err(_) => OperationState::Failed,
+    }
+}
+
+impl Record {
+    /// Ends the operation if it does not run. False if it does, or is over.
+    pub(in crate::operation) fn end_unrun(self: &Arc<Self>, error: OperationError) -> bool {
+        let body = {
+            let mut place = self.place.lock();
+            if !matches!(place.stage, Stage::Pending | Stage::Ready) {
+                return false;
+            }
+            place.stage = Stage::Ending;
+            place.cancelled |= matches!(error, OperationError::Cancelled);
+            place.body.take()
+        };
+        self.discard(body);
+        self.end(Err(error));
+        true
+    }
+
+    /// Says that the operation is not wanted any more.
+    pub(in crate::operation) fn cancel(self: &Arc<Self>) -> Withdrawal {
+        yield_point();
+        let is_over = self.end_unrun(OperationError::Cancelled);
+        let (stage, has_run, bed) = {
+            let mut place = self.place.lock();
+            place.cancelled |= place.stage == Stage::Running;
+            (place.stage, place.attempts > 0, place.bed.clone())
+        };
+        if !is_over && let Some(bed) = bed {
+            bed.set();
+        }
+        match stage {
+            Stage::Running => Withdrawal::Running,
+            _ if has_run => Withdrawal::Done,
+            _ => Withdrawal::NeverRan,
+        }
+    }
+
+    /// Drops a body, and with it what the closure captured.
+    pub(super) fn discard(&self, body: Option<Body>) {
+        if let Err(panic) = contain(|| drop(body)) {
+            self.station.engine.report_panic(&self.station.label, panic, self.closure);
+        }
+    }
+
+    /// Ends the operation, and those that cannot run for that reason, one after another: a chain may be longer than any
+    /// stack. Whoever calls this has taken the operation out of the stages in which others would.
+    pub(super) fn end(self: &Arc<Self>, ended: Ended) {
+        let mut ending = vec![(Arc::clone(self), ended)];
+        let mut waiting = Vec::new();
+        while let Some((record, ended)) = ending.pop() {
+            let close = record.close(&ended);
+            close.bells.ring();
+            record.progress().into_iter().for_each(Progress::finish);
+            close.alarm.into_iter().for_each(Alarm::cancel);
+            close.completions.into_iter().for_each(|completion| completion());
+            for (dependent, need) in close.dependents {
+                match dependent.advance(need, &ended) {
+                    Advanced::Nothing => {}
+                    Advanced::Ready(bells) => dependent.stand_in_line(bells),
+                    Advanced::Spoiled(body) => {
+                        dependent.discard(body);
+                        ending.push((dependent, skipped(&record.label, &ended)));
+                    }
+                }
+            }
+            waiting.extend([record.station.strike(&record), record.conclude()]);
+        }
+        // Last: it may run an executor's code.
+        waiting.into_iter().for_each(Tickets::grant_all);
+    }
+
+    /// Settles what has become of the operation, and takes out all that is to be told.
+    fn close(&self, ended: &Ended) -> Close {
+        let mut place = self.place.lock();
+        place.stage = Stage::Ended;
+        // The stages see to it that there is one end.
+        let _ = self.ended.set(ended.clone());
+        let bells = self.note(state_of(ended));
+        Close {
+            bells,
+            alarm: place.alarm.take(),
+            completions: mem::take(&mut place.completions),
+            dependents: mem::take(&mut place.dependents),
+            _dependencies: mem::take(&mut place.dependencies),
+        }
+    }
+
+    /// Everybody else has been told: gives those who wait.
+    fn conclude(&self) -> Tickets {
+        let mut place = self.place.lock();
+        place.stage = Stage::Over;
+        mem::take(&mut place.waiting)
+    }
+}
+
+/// What follows an operation's end.
+struct Close {
+    bells: Bells,
+    alarm: Option<Alarm>,
+    completions: Vec<Box<dyn FnOnce() + Send>>,
+    dependents: Vec<(Arc<Record>, Need)>,
+    /// Let go without the lock.
+    _dependencies: Vec<Edge>,
+}
+
+/// What becomes of an operation that depends on one that has ended like this. What was skipped itself passes on why: there
+/// may be any number of them in a row.
+pub(super) fn skipped(dependency: &Arc<str>, ended: &Ended) -> Ended {
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error @ OperationError::Skipped { .. }) => Err(error.clone()),
+        Err(error) => {
+            Err(OperationError::Skipped { dependency: Arc::clone(dependency), error: Arc::new(error.clone()) })
+        }
+    }
+}

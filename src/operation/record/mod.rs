@@ -1,0 +1,325 @@
+//! One operation: how far it has come, what it waits for, and who waits for it. See the module for the protocol.
+
+mod attempt;
+mod end;
+
+pub(super) use end::Withdrawal;
+
+use super::alarm::Alarm;
+use super::context::OperationContext;
+use super::line::Priority;
+use super::observers::Bells;
+use super::observers::OperationState;
+use super::progress::Progress;
+use super::retry::Retry;
+use super::station::Station;
+use crate::error::OperationError;
+use crate::event::Event;
+use crate::sync::Arc;
+use crate::sync::Desk;
+use crate::sync::Mutex;
+use crate::sync::OnceLock;
+use crate::sync::Ticket;
+use crate::sync::Tickets;
+use end::skipped;
+use end::state_of;
+use std::fmt;
+use std::time::Duration;
+
+/// What has become of an operation. Its value is elsewhere.
+pub(super) type Ended = Result<(), OperationError>;
+
+/// One attempt at an operation. It keeps the value, if there is one.
+pub(super) type Body = Box<dyn FnMut(&OperationContext<'_>) -> Ended + Send>;
+
+/// What an operation asks of one that it depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// That it finishes.
+    Success,
+    /// That it ends.
+    End,
+}
+
+/// A dependency, as the operation that has it sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Edge {
+    pub(super) on: Arc<Record>,
+    pub(super) need: Need,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It waits for dependencies, for its delay, or for its next attempt.
+    Pending,
+    /// It is in its queue's line, or on its way there.
+    Ready,
+    Running,
+    /// It will not run, and its captures are being dropped.
+    Ending,
+    /// It is settled what has become of it, and others are being told.
+    Ended,
+    /// All has been done that follows from its end, so that nobody waits for it any more.
+    Over,
+}
+
+/// What lies under an operation's lock.
+struct Place {
+    stage: Stage,
+    /// `None` while it runs, and when it is over.
+    body: Option<Body>,
+    /// How many dependencies and pauses have not come to their end.
+    awaited: usize,
+    attempts: u32,
+    cancelled: bool,
+    priority: Priority,
+    alarm: Option<Alarm>,
+    /// What it depends on, until it ends.
+    dependencies: Vec<Edge>,
+    /// Who depends on it, until it ends.
+    dependents: Vec<(Arc<Record>, Need)>,
+    waiting: Tickets,
+    /// What is called at the end. It submits a job to the queue that was named.
+    completions: Vec<Box<dyn FnOnce() + Send>>,
+    /// Where a running attempt sleeps, once it does.
+    bed: Option<Event>,
+}
+
+/// How an operation is built.
+pub(super) struct Plan {
+    pub(super) label: Arc<str>,
+    pub(super) priority: Priority,
+    pub(super) dependencies: Vec<Edge>,
+    pub(super) limit: Option<Duration>,
+    pub(super) retry: Option<Retry>,
+    pub(super) is_barrier: bool,
+    pub(super) progress: Option<Progress>,
+}
+
+/// One operation, without its type.
+pub(crate) struct Record {
+    pub(super) label: Arc<str>,
+    /// The how-manieth of its queue it is.
+    pub(super) number: u64,
+    pub(super) station: Arc<Station>,
+    /// The name of the closure's type.
+    closure: &'static str,
+    limit: Option<Duration>,
+    retry: Option<Retry>,
+    progress: Option<Progress>,
+    ended: OnceLock<Ended>,
+    place: Mutex<Place>,
+}
+
+/// What the end of a dependency has brought about.
+enum Advanced {
+    Nothing,
+    /// The operation goes into its queue's line, which the caller sees to.
+    Ready(Bells),
+    /// The operation will not run, and the caller ends it.
+    Spoiled(Option<Body>),
+}
+
+impl Record {
+    /// A new operation, which waits for its dependencies, and for [`come_in`](Self::come_in) once beyond them.
+    pub(super) fn new(station: Arc<Station>, number: u64, plan: Plan, body: Body, closure: &'static str) -> Arc<Self> {
+        let place = Place {
+            stage: Stage::Pending,
+            body: Some(body),
+            awaited: plan.dependencies.len() + 1,
+            attempts: 0,
+            cancelled: false,
+            priority: plan.priority,
+            alarm: None,
+            dependencies: plan.dependencies,
+            dependents: Vec::new(),
+            waiting: Tickets::default(),
+            completions: Vec::new(),
+            bed: None,
+        };
+        let Plan { label, limit, retry, progress, .. } = plan;
+        Arc::new(Self {
+            label,
+            number,
+            station,
+            closure,
+            limit,
+            retry,
+            progress,
+            ended: OnceLock::new(),
+            place: Mutex::new(place),
+        })
+    }
+
+    pub(super) fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
+    }
+
+    /// The part of a progress that the operation is.
+    pub(super) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    pub(super) fn closure(&self) -> &'static str {
+        self.closure
+    }
+
+    pub(super) fn state(&self) -> OperationState {
+        let stage = self.place.lock().stage;
+        match (self.ended(), stage) {
+            (Some(ended), _) => state_of(ended),
+            (None, Stage::Ready) => OperationState::Ready,
+            (None, Stage::Running) => OperationState::Running,
+            (None, _) => OperationState::Pending,
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.place.lock().cancelled
+    }
+
+    pub(super) fn dependencies(&self) -> Vec<Edge> {
+        self.place.lock().dependencies.clone()
+    }
+
+    /// Notes a change for the observers. Under the lock, so that what they are told has the order of the changes.
+    pub(super) fn note(&self, state: OperationState) -> Bells {
+        self.station.observers.note(&self.label, self.number, state)
+    }
+
+    /// Enters itself with what it depends on. Once, when it is part of its queue.
+    pub(super) fn subscribe(self: &Arc<Self>, edges: Vec<Edge>) {
+        for Edge { on, need } in edges {
+            on.subscribe_one(self, need);
+        }
+    }
+
+    pub(super) fn subscribe_one(self: &Arc<Self>, dependent: &Arc<Self>, need: Need) {
+        let mut place = self.place.lock();
+        match self.ended() {
+            None => place.dependents.push((Arc::clone(dependent), need)),
+            Some(ended) => {
+                drop(place);
+                dependent.proceed(&self.label, need, ended);
+            }
+        }
+    }
+
+    /// Waits for one thing more, unless the operation has begun. False then.
+    pub(super) fn await_also(&self, edge: &Edge) -> bool {
+        let (bells, was_ready) = {
+            let mut place = self.place.lock();
+            let was_ready = place.stage == Stage::Ready;
+            let bells = match place.stage {
+                Stage::Pending => None,
+                Stage::Ready => {
+                    place.stage = Stage::Pending;
+                    Some(self.note(OperationState::Pending))
+                }
+                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return false,
+            };
+            place.awaited += 1;
+            place.dependencies.push(edge.clone());
+            (bells, was_ready)
+        };
+        if was_ready {
+            self.station.leave_line(self.number);
+        }
+        bells.into_iter().for_each(Bells::ring);
+        true
+    }
+
+    /// Takes back what [`await_also`](Self::await_also) has added, before anybody was told.
+    pub(super) fn await_no_more(self: &Arc<Self>, edge: &Edge) {
+        {
+            let mut place = self.place.lock();
+            if let Some(last) = place.dependencies.iter().rposition(|other| Arc::ptr_eq(&other.on, &edge.on)) {
+                place.dependencies.remove(last);
+            }
+        }
+        self.come_in();
+    }
+
+    /// One thing less to wait for.
+    pub(super) fn come_in(self: &Arc<Self>) {
+        self.proceed(&self.label, Need::End, &Ok(()));
+    }
+
+    /// A dependency has ended.
+    fn proceed(self: &Arc<Self>, dependency: &Arc<str>, need: Need, ended: &Ended) {
+        match self.advance(need, ended) {
+            Advanced::Nothing => {}
+            Advanced::Ready(bells) => self.stand_in_line(bells),
+            Advanced::Spoiled(body) => {
+                self.discard(body);
+                self.end(skipped(dependency, ended));
+            }
+        }
+    }
+
+    /// Counts a dependency that has ended, or a pause.
+    fn advance(&self, need: Need, ended: &Ended) -> Advanced {
+        let mut place = self.place.lock();
+        if place.stage != Stage::Pending {
+            return Advanced::Nothing;
+        }
+        if need == Need::Success && ended.is_err() {
+            place.stage = Stage::Ending;
+            return Advanced::Spoiled(place.body.take());
+        }
+        place.awaited -= 1;
+        if place.awaited > 0 {
+            return Advanced::Nothing;
+        }
+        place.stage = Stage::Ready;
+        Advanced::Ready(self.note(OperationState::Ready))
+    }
+
+    fn stand_in_line(self: &Arc<Self>, bells: Bells) {
+        bells.ring();
+        let priority = self.place.lock().priority;
+        self.station.put_in_line(self, priority);
+        // It may have been changed just now, by somebody who has not found the operation in the line.
+        let changed = Some(self.place.lock().priority).filter(|changed| *changed != priority);
+        changed.into_iter().for_each(|priority| self.station.move_in_line(self.number, priority));
+    }
+
+    /// Changes how urgent the operation is.
+    pub(super) fn set_priority(&self, priority: Priority) {
+        self.place.lock().priority = priority;
+        self.station.move_in_line(self.number, priority);
+    }
+
+    /// Calls `completion` when the operation has ended, or now.
+    pub(super) fn notify(&self, completion: Box<dyn FnOnce() + Send>) {
+        let mut place = self.place.lock();
+        if self.ended().is_some() {
+            drop(place);
+            completion();
+        } else {
+            place.completions.push(completion);
+        }
+    }
+}
+
+impl Desk for Record {
+    fn ask(&self, ticket: &Arc<Ticket>) -> bool {
+        let mut place = self.place.lock();
+        if place.stage == Stage::Over {
+            return true;
+        }
+        place.waiting.join(ticket);
+        false
+    }
+
+    fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
+        self.place.lock().waiting.leave(ticket);
+        false
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("label", &self.label).field("ended", &self.ended()).finish_non_exhaustive()
+    }
+}
