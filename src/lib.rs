@@ -31,6 +31,7 @@
 //! | work that depends on other work, and its progress | [`OperationQueue`], [`Progress`] | Foundation's `OperationQueue` |
 //! | a parallel loop | [`Queue::apply`] | `dispatch_apply` |
 //! | many events, few calls | [`Source`] | `dispatch_source_t` |
+//! | every source, for `async` code | [`SourceStream`](source::SourceStream) | |
 //! | what can be read or written, signals | `Source::readable`, `Source::writable`, `Source::signal` | `DISPATCH_SOURCE_TYPE_READ`, `_WRITE`, `_SIGNAL` |
 //! | files that change | `Source::file`, `Source::vnode` | `DISPATCH_SOURCE_TYPE_VNODE` |
 //! | the end of a process, memory running short | `Source::process`, `Source::memory_pressure` | `DISPATCH_SOURCE_TYPE_PROC`, `_MEMORYPRESSURE` |
@@ -135,7 +136,7 @@ pub use sim::Sim;
 pub use source::Source;
 #[cfg(feature = "signal")]
 pub use source::graceful_shutdown;
-pub use task::{Map, Task, Tasks, Unordered, block_on};
+pub use task::{Map, Task, TaskStream, Tasks, Unordered, block_on};
 pub use time::{Clock, Deadline};
 pub use token::{CancelToken, OnCancel};
 pub use wait_for::{Done, wait_for};

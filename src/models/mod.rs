@@ -28,6 +28,7 @@ mod semaphore;
 #[cfg(feature = "signal")]
 mod signal;
 mod source;
+mod stream;
 mod target;
 mod task;
 mod ticket;

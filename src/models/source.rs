@@ -60,6 +60,16 @@ pub(super) struct Sum {
     grows: bool,
 }
 
+impl Sum {
+    pub(super) fn new() -> Self {
+        Self { cells: Striped::new(), grows: false }
+    }
+
+    pub(super) fn add_as(&self, ordinal: u32, n: u64) {
+        self.cells.add_as(ordinal, n);
+    }
+}
+
 impl Sealed for Sum {}
 
 impl Pending for Sum {

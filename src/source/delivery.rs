@@ -235,12 +235,28 @@ impl<P: Pending> Delivery<P> {
         let suspended = self.hot.state.suspend();
         self.release();
         suspended.map_err(|_| SuspendError::TooManySuspensions { label: Arc::clone(self.label()) })?;
+        self.pause();
+        Ok(())
+    }
+
+    /// Has a source that is held wake nobody. Whoever lets it go on, has done so already even, makes it look at what has come
+    /// meanwhile, and listen again.
+    fn pause(self: &Arc<Self>) {
         if P::LISTENS {
             self.hot.pending.pause();
-            // Whoever resumes it, has done so already even, makes it look at what has come meanwhile, and listen again.
             self.owe_another();
         }
-        Ok(())
+    }
+
+    /// Holds back what follows the value that the calling handler has been given, until somebody [asks](Self::ask) for it.
+    pub(crate) fn sate(self: &Arc<Self>) {
+        self.hot.state.sate();
+        self.pause();
+    }
+
+    /// Lets the next value come.
+    pub(crate) fn ask(self: &Arc<Self>) {
+        self.owe(self.hot.state.ask());
     }
 
     pub(crate) fn resume(self: &Arc<Self>) -> Result<(), SuspendError> {
@@ -260,7 +276,7 @@ impl<P: Pending> Delivery<P> {
         self.release();
     }
 
-    /// True if the source is suspended: nobody takes what is pending.
+    /// True if the source is suspended, or waits to be asked: nobody takes what is pending.
     #[cfg(feature = "fs")]
     pub(crate) fn is_held(&self) -> bool {
         self.hot.state.is_held()

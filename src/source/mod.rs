@@ -29,6 +29,23 @@
 //! waits until it has become quiet, and [`max_delay`](SourceBuilder::max_delay) bounds every wait. None of them drops
 //! anything: what waits is merged. Activating such a source starts the runtime's event loop, and fails if that does.
 //!
+//! # Streams
+//!
+//! Every builder has `stream` beside `activate`: it starts the source as a [`SourceStream`] for any executor, with the same
+//! values, and the same contract in a handler's place.
+//!
+//! ```
+//! use concourse::{Queue, Source, block_on};
+//! use futures_lite::StreamExt;
+//! use std::time::Duration;
+//!
+//! let queue = Queue::serial("com.example.clock");
+//! let mut ticks = Source::timer(&queue).every(Duration::from_millis(1)).stream()?;
+//! let so_many = block_on(ticks.next());
+//! assert!(so_many >= Some(1));
+//! # Ok::<(), concourse::TimerError>(())
+//! ```
+//!
 //! # Life
 //!
 //! A source is described by a [`SourceBuilder`], which ends in `activate`. Before that nothing
@@ -61,6 +78,7 @@ mod process;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;
 pub(crate) mod state;
+pub(crate) mod stream;
 mod timer;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
@@ -102,6 +120,8 @@ pub use signal::SignalSender;
 pub use signal::Signals;
 #[cfg(feature = "signal")]
 pub use signal::graceful_shutdown;
+pub use stream::MessageStream;
+pub use stream::SourceStream;
 pub use timer::Missed;
 pub use timer::Schedule;
 pub use timer::Timer;
@@ -165,7 +185,7 @@ impl<K: Pending> Source<K> {
     ///
     /// # Errors
     ///
-    /// [`SuspendError::TooManySuspensions`] after 2²⁶ - 1 suspensions without a resume.
+    /// [`SuspendError::TooManySuspensions`] after 2²⁵ - 1 suspensions without a resume.
     pub fn suspend(&self) -> Result<(), SuspendError> {
         self.handle.0.suspend()
     }

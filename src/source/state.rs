@@ -5,10 +5,10 @@
 //! between the two, with its proof, is in `README.md`.
 //!
 //! ```text
-//!  31                  6     5       4         3       2     0
-//! ┌─────────────────────┬───────┬────────┬───────────┬─────────┐
-//! │      SUSPENDS       │ TIMED │ ENDING │ CANCELLED │  PHASE  │
-//! └─────────────────────┴───────┴────────┴───────────┴─────────┘
+//!  31          7     6       5       4         3       2     0
+//! ┌─────────────┬───────┬───────┬────────┬───────────┬─────────┐
+//! │  SUSPENDS   │ SATED │ TIMED │ ENDING │ CANCELLED │  PHASE  │
+//! └─────────────┴───────┴───────┴────────┴───────────┴─────────┘
 //! ```
 //!
 //! - **PHASE** says who owes the source a turn.
@@ -16,12 +16,14 @@
 //!   - `SCHEDULED`: a job in the target queue, or held back by the source's [pace](super::pace).
 //!   - `RUNNING`: the thread in the turn, which started before anything that was merged since.
 //!   - `DIRTY`: as `RUNNING`, and something was merged since: the turn ends by scheduling the next.
-//!   - `PARKED`: the suspension. Whoever lifts it schedules. A source that is not active yet is a suspended one.
+//!   - `PARKED`: what holds the source. Whoever lifts it schedules. A source that is not active yet is a suspended one.
 //!   - `CLOSED`: nobody, ever again.
 //! - **CANCELLED**: somebody called `cancel` or `cancel_now`. The next turn is the last, and runs the cancel handler.
 //! - **ENDING**: `cancel_now` was called or the last handle is gone. The next turn is the last, and a suspension no
 //!   longer keeps it from beginning.
 //! - **TIMED**: the source's pace wants to know when each merge comes. Set once, before the source is active.
+//! - **SATED**: a [stream](super::stream) has a value, and nobody has asked for the next. Set in a turn, and as good as a
+//!   suspension until somebody asks, but that a cancellation overrules it as well.
 //! - **SUSPENDS**: how often `suspend` was called without a `resume`. A turn that has begun is not touched by it.
 //!
 //! | phase | from | excludes | who goes on |
@@ -30,7 +32,7 @@
 //! | `SCHEDULED` | any of these, `resume`, or `finish` of a dirty turn | a second job | that job: `begin` |
 //! | `RUNNING` | `begin` | a second turn | that turn: `finish` or `close` |
 //! | `DIRTY` | `knock`, `cancel`, `end` during a turn | the same | the same |
-//! | `PARKED` | any of these while held | a job that would only find itself held | `resume`, `end` |
+//! | `PARKED` | any of these while held | a job that would only find itself held | `resume`, `ask`, `end` |
 //! | `CLOSED` | `close` | everything | nobody |
 
 use crate::sync::AtomicU32;
@@ -44,10 +46,11 @@ const PHASE: u32 = (1 << PHASE_BITS) - 1;
 const CANCELLED: u32 = 1 << PHASE_BITS;
 const ENDING: u32 = CANCELLED << 1;
 const TIMED: u32 = ENDING << 1;
-const SUSPEND: u32 = TIMED << 1;
+const SATED: u32 = TIMED << 1;
+const SUSPEND: u32 = SATED << 1;
 const SUSPENDS: u32 = u32::MAX << SUSPEND.trailing_zeros();
-const _: () = assert!(PHASE | CANCELLED | ENDING | TIMED | SUSPENDS == u32::MAX);
-const _: () = assert!(PHASE + CANCELLED + ENDING + TIMED == !SUSPENDS);
+const _: () = assert!(PHASE | CANCELLED | ENDING | TIMED | SATED | SUSPENDS == u32::MAX);
+const _: () = assert!(PHASE + CANCELLED + ENDING + TIMED + SATED == !SUSPENDS);
 
 /// Who owes the source a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +102,9 @@ impl Snapshot {
 
     /// A turn may not begin.
     fn is_held(self) -> bool {
-        self.suspends() != 0 && self.0 & ENDING == 0
+        let is_suspended = self.suspends() != 0 && self.0 & ENDING == 0;
+        let is_sated = self.0 & SATED != 0 && self.0 & (CANCELLED | ENDING) == 0;
+        is_suspended || is_sated
     }
 
     /// A turn is to come that will find what was merged before this.
@@ -139,8 +144,12 @@ impl Snapshot {
         self.0.checked_sub(SUSPEND).map(|word| Self(word).released())
     }
 
+    fn asked(self) -> Self {
+        Self(self.0 & !SATED).released()
+    }
+
     fn cancelled(self) -> Self {
-        Self(self.0 | CANCELLED).knocked()
+        Self(self.0 | CANCELLED).knocked().released()
     }
 
     fn ending(self) -> Self {
@@ -325,6 +334,17 @@ impl State {
         if before == after { Err(OutOfRange) } else { Ok((before, after)) }
     }
 
+    /// Holds back every turn but the last until somebody [asks](Self::ask). Only a turn does this.
+    pub(crate) fn sate(&self) {
+        self.change(|word| Snapshot(word.0 | SATED));
+    }
+
+    /// Undoes `sate`.
+    pub(crate) fn ask(&self) -> Duty {
+        let (before, after) = self.change(Snapshot::asked);
+        before.duty(after)
+    }
+
     /// Makes the next turn the last one; it still waits for the end of a suspension.
     pub(crate) fn cancel(&self) -> Duty {
         let (before, after) = self.change(Snapshot::cancelled);
@@ -352,7 +372,7 @@ impl State {
         self.load().has_ended()
     }
 
-    /// No turn may begin before a suspension has ended.
+    /// No turn may begin before a suspension has ended, or somebody has asked.
     pub(crate) fn is_held(&self) -> bool {
         self.load().is_held()
     }
@@ -367,7 +387,7 @@ impl fmt::Debug for State {
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.phase())?;
-        let flags = [(CANCELLED, " cancelled"), (ENDING, " ending"), (TIMED, " timed")];
+        let flags = [(CANCELLED, " cancelled"), (ENDING, " ending"), (TIMED, " timed"), (SATED, " sated")];
         flags.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| f.write_str(name))?;
         match self.suspends() {
             0 => Ok(()),

@@ -21,9 +21,9 @@ pub struct Map<I, F, Q, T> {
     f: Arc<F>,
     queue: Q,
     window: NonZeroUsize,
-    under_way: VecDeque<Task<T>>,
+    pub(super) under_way: VecDeque<Task<T>>,
     /// How many values have been fetched in order.
-    fetched: usize,
+    pub(super) fetched: usize,
 }
 
 impl<I, F, Q, T> Map<I, F, Q, T>
@@ -52,6 +52,15 @@ where
         Unordered { map: self, tasks }
     }
 
+    /// Submits calls until as many are under way as may be, or no item is left.
+    pub(super) fn look_ahead(&mut self) {
+        while self.under_way.len() < self.window.get()
+            && let Some(task) = self.submit_next()
+        {
+            self.under_way.push_back(task);
+        }
+    }
+
     fn submit_next(&mut self) -> Option<Task<T>> {
         let item = self.items.next()?;
         let f = Arc::clone(&self.f);
@@ -70,11 +79,7 @@ where
 
     /// Waits for the value of the next item, as [`Task::wait`] does.
     fn next(&mut self) -> Option<Self::Item> {
-        while self.under_way.len() < self.window.get()
-            && let Some(task) = self.submit_next()
-        {
-            self.under_way.push_back(task);
-        }
+        self.look_ahead();
         let next = self.under_way.pop_front()?;
         self.fetched += 1;
         Some(next.wait())
@@ -99,7 +104,24 @@ impl<I, F, Q, T> fmt::Debug for Map<I, F, Q, T> {
 /// As [`Map`], with the values in the order in which they come: what [`Map::unordered`] gives.
 pub struct Unordered<I, F, Q, T> {
     map: Map<I, F, Q, T>,
-    tasks: Tasks<T>,
+    pub(super) tasks: Tasks<T>,
+}
+
+impl<I, F, Q, T> Unordered<I, F, Q, T>
+where
+    I: Iterator<Item: Send + 'static>,
+    F: Fn(I::Item) -> T + Send + Sync + 'static,
+    Q: Dispatch,
+    T: Send + 'static,
+{
+    /// Submits calls until as many are under way as may be, or no item is left.
+    pub(super) fn look_ahead(&mut self) {
+        while self.tasks.left() < self.map.window.get()
+            && let Some(task) = self.map.submit_next()
+        {
+            self.tasks.push(task);
+        }
+    }
 }
 
 impl<I, F, Q, T> Iterator for Unordered<I, F, Q, T>
@@ -113,11 +135,7 @@ where
 
     /// Waits for the next value that comes.
     fn next(&mut self) -> Option<Self::Item> {
-        while self.tasks.left() < self.map.window.get()
-            && let Some(task) = self.map.submit_next()
-        {
-            self.tasks.push(task);
-        }
+        self.look_ahead();
         self.tasks.next()
     }
 }

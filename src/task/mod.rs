@@ -8,11 +8,13 @@ mod block_on;
 mod map;
 mod spawn;
 mod state;
+mod stream;
 mod tasks;
 
 pub use block_on::block_on;
 pub use map::Map;
 pub use map::Unordered;
+pub use stream::TaskStream;
 pub use tasks::Tasks;
 
 use crate::error::HeldQueue;

@@ -8,10 +8,18 @@ use crate::sync::Mutex;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 
-/// Which tasks are done, in the order in which they came to it.
+/// Which tasks are done.
 #[derive(Default)]
-struct Finished(Mutex<VecDeque<usize>>);
+struct Finished {
+    /// In the order in which they came to it.
+    numbers: Mutex<VecDeque<usize>>,
+    /// Who polls for the next one.
+    waker: Mutex<Option<Waker>>,
+}
 
 /// A set of tasks that are taken as they are done: Python's `as_completed` and `wait(.., FIRST_COMPLETED)`.
 ///
@@ -73,8 +81,11 @@ impl<T: Send + 'static> Tasks<T> {
         self.next += 1;
         let (finished, count) = (Arc::clone(&self.finished), self.count.clone());
         task.item.notify_inline(move |_| {
-            finished.0.lock().push_back(number);
+            finished.numbers.lock().push_back(number);
             count.signal();
+            // After the signal: a poll looks at the count again when its waker is in its place.
+            let waker = finished.waker.lock().take();
+            waker.into_iter().for_each(Waker::wake);
         });
         self.pending.insert(number, task);
         number
@@ -93,6 +104,32 @@ impl<T: Send + 'static> Tasks<T> {
     /// Cancels every task that has not been taken, as [`Task::cancel`] does. They are still to be taken.
     pub fn cancel(&self) {
         self.withdraw();
+    }
+
+    /// Takes one of the counted tasks that are done, unless it was given up.
+    fn take_done(&mut self) -> Option<(usize, Result<T, TaskError>)> {
+        let number = self.finished.numbers.lock().pop_front()?;
+        let mut task = self.pending.remove(&number)?;
+        task.try_take().map(|ended| (number, ended))
+    }
+
+    /// The next task that is done, as a poll of a future has it.
+    pub(super) fn poll_done(&mut self, context: &Context<'_>) -> Poll<Option<(usize, Result<T, TaskError>)>> {
+        while !self.pending.is_empty() {
+            if !self.count.try_wait() {
+                let waker = context.waker().clone();
+                let before = self.finished.waker.lock().replace(waker);
+                drop(before);
+                if !self.count.try_wait() {
+                    return Poll::Pending;
+                }
+            }
+            let done = self.take_done();
+            if done.is_some() {
+                return Poll::Ready(done);
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// Waits for all values, in the order in which the tasks were put in; at the first that fails, cancels the rest.
@@ -142,12 +179,8 @@ impl<T: Send + 'static> Iterator for Tasks<T> {
             }
             self.count.wait();
         }
-        let number = self.finished.0.lock().pop_front()?;
-        match self.pending.remove(&number) {
-            Some(mut task) => task.try_take().map(|ended| (number, ended)),
-            // It was given up above.
-            None => self.next(),
-        }
+        // What is done and not there was given up above.
+        self.take_done().or_else(|| self.next())
     }
 }
 

@@ -11,6 +11,7 @@ mod pace;
 mod ports;
 mod programs;
 mod replay;
+mod streams;
 mod time;
 mod tokens;
 

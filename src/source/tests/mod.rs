@@ -1,4 +1,4 @@
-//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`], [`port`]) and
+//! Every promise of a source, against a queue that is stepped by hand ([`life`], [`values`], [`panics`], [`port`], [`stream`]) and
 //! against one with two threads ([`threads`]).
 
 mod clock_steps;
@@ -7,6 +7,7 @@ mod pace;
 mod panics;
 mod port;
 mod queue;
+mod stream;
 mod threads;
 mod values;
 

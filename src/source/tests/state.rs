@@ -4,18 +4,19 @@ use super::*;
 
 const PHASES: [Phase; 6] = [Phase::Idle, Phase::Scheduled, Phase::Running, Phase::Dirty, Phase::Parked, Phase::Closed];
 
-/// Every phase with every flag, not suspended, suspended once, twice and to the limit.
+/// Every phase with every flag, sated or not, not suspended, suspended once, twice and to the limit.
 fn snapshots() -> impl Iterator<Item = Snapshot> {
     let endings = [0, CANCELLED, ENDING, CANCELLED | ENDING];
     PHASES.into_iter().flat_map(move |phase| {
-        endings.into_iter().flat_map(|ending| [ending, ending | TIMED]).flat_map(move |flags| {
+        let flags = endings.into_iter().flat_map(|ending| [ending, ending | TIMED]);
+        flags.flat_map(|flags| [flags, flags | SATED]).flat_map(move |flags| {
             [0, SUSPEND, 2 * SUSPEND, SUSPENDS].map(|suspends| Snapshot(suspends | flags | phase as u32))
         })
     })
 }
 
 fn legal(word: Snapshot) -> bool {
-    // Only a suspension parks, and an idle source has nothing left to end.
+    // Only what holds a source parks it, and an idle source has nothing left to end.
     match word.phase() {
         Phase::Parked => word.is_held(),
         Phase::Idle | Phase::Running => !word.has_ended(),
@@ -33,6 +34,10 @@ fn flags(word: Snapshot) -> u32 {
 
 fn is_timed(word: Snapshot) -> bool {
     word.0 & TIMED != 0
+}
+
+fn is_sated(word: Snapshot) -> bool {
+    word.0 & SATED != 0
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn a_turn_begins_unless_it_is_held() {
     for word in snapshots().filter(|word| word.phase() == Phase::Scheduled) {
         let state = state(word);
         let turn = state.begin();
-        let held = word.suspends() > 0 && flags(word) & ENDING == 0;
+        let held = word.suspends() > 0 && flags(word) & ENDING == 0 || is_sated(word) && flags(word) == 0;
         let expected = match () {
             () if held => Turn::Parked,
             () if flags(word) != 0 => Turn::Close { cancelled: flags(word) & CANCELLED != 0 },
@@ -150,13 +155,33 @@ fn suspensions_are_counted_and_the_last_resume_releases_what_is_parked() {
             Ok(duty) => {
                 let after = resumed.load();
                 assert_eq!(after.suspends() + 1, word.suspends());
-                let released = word.phase() == Phase::Parked && after.suspends() == 0;
+                let is_sated = is_sated(word) && flags(word) == 0;
+                let released = word.phase() == Phase::Parked && after.suspends() == 0 && !is_sated;
                 assert_eq!(duty == Duty::Schedule, released, "{word:?}");
                 let phase = if released { Phase::Scheduled } else { word.phase() };
                 assert_eq!(after.phase(), phase);
                 assert!(legal(after));
             }
         }
+    }
+}
+
+#[test]
+fn a_sated_source_waits_for_somebody_to_ask() {
+    for word in snapshots().filter(|word| legal(*word)) {
+        let sated = state(word);
+        sated.sate();
+        assert_eq!(sated.load().0, word.0 | SATED);
+
+        let asked = state(word);
+        let duty = asked.ask();
+        let after = asked.load();
+        assert_eq!(after.0 & !PHASE, word.0 & !SATED & !PHASE);
+        let released = word.phase() == Phase::Parked && !after.is_held();
+        assert_eq!(duty == Duty::Schedule, released, "{word:?}");
+        assert_eq!(after.phase(), if released { Phase::Scheduled } else { word.phase() });
+        assert!(legal(after));
+        assert_eq!((asked.ask(), asked.load()), (Duty::Nothing, after), "a second time changes nothing");
     }
 }
 
