@@ -43,6 +43,9 @@
 //! | threads, limits, hooks, an orderly end | [`Runtime`] | |
 //! | a whole program from a seed, in virtual time | `Sim`, with the feature `sim` | |
 //!
+//! Whoever comes from elsewhere, from Grand Central Dispatch in C or Swift, `NSOperationQueue`, Python, tokio or rayon, finds
+//! what stands for each facility there in the [guide](guide/index.html).
+//!
 //! # What is promised
 //!
 //! - Every closure that is accepted runs once, or is reported as dropped; every merge is delivered once.
@@ -146,6 +149,10 @@ mod architecture {}
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+// Pages and nothing else, about what the default features bring.
+#[cfg(all(any(doc, doctest), feature = "fs", feature = "io", feature = "process", feature = "signal"))]
+pub mod guide;
 
 #[cfg(all(test, any(concourse_loom, concourse_shuttle)))]
 mod models;
