@@ -43,6 +43,9 @@ pub(super) struct Control {
     /// Threads that wait for a running drain to drop what is pending. Each stands in line too.
     pub(super) cancellers: Vec<WaiterPointer>,
     // The rest is the monitor of a concurrent lane.
+    /// One of the tokens has not come yet. It calls for the next when it has: however many threads may run jobs of the lane,
+    /// it stands in the pool's line once.
+    pub(super) is_calling: bool,
     pub(super) width: usize,
     /// Sync calls count against the width too.
     pub(super) bounded: bool,
@@ -70,6 +73,7 @@ impl Control {
             tokens: 0,
             waiters: VecDeque::new(),
             cancellers: Vec::new(),
+            is_calling: false,
             width: width.map_or(max_threads, NonZeroUsize::get),
             bounded: width.is_some(),
             running: 0,

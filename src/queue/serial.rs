@@ -22,6 +22,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::job::Shape;
+use crate::job::Stint;
 use crate::sync::Arc;
 use crate::sync::Reason;
 use crate::sync::is_child;
@@ -42,7 +43,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
-    /// There is more, and the budget is used up, a target is suspended, or something more urgent waits.
+    /// There is more, and the budget or the time is used up, a target is suspended, or something more urgent waits.
     More(Holder<'a>),
     /// The caller's own place in line has come.
     Mine(Holder<'a>),
@@ -162,9 +163,10 @@ impl Lane {
         left: &Cell<u32>,
     ) -> Drained<'a> {
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
+        let stint = Stint::default();
         let stop = Frame::run(self, Mode::Exclusive, || {
             loop {
-                match job::contain(|| self.run_jobs(&mut hold, me, left, &running)) {
+                match job::contain(|| self.run_jobs(&mut hold, me, left, &stint, &running)) {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
@@ -194,6 +196,7 @@ impl Lane {
         hold: &mut Holder<'_>,
         me: Option<&Waiter>,
         left: &Cell<u32>,
+        stint: &Stint,
         running: &Cell<Option<&'static Shape>>,
     ) -> Stop {
         let shared = me.and_then(|me| me.shared(self));
@@ -240,7 +243,7 @@ impl Lane {
                         return Stop::More;
                     }
                     // A turn is one job at least. Whoever has come for its own place goes on to it.
-                    if me.is_none() && running.get().is_some() && self.is_outranked() {
+                    if me.is_none() && running.get().is_some() && self.is_to_make_way(stint) {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);

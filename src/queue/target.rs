@@ -6,6 +6,7 @@ use super::lane::Home;
 use super::lane::Lane;
 use crate::engine::Engine;
 use crate::error::BuildError;
+use crate::job::Stint;
 use crate::sync::Arc;
 use crate::sync::planted;
 use std::ptr;
@@ -100,13 +101,13 @@ impl Lane {
         self.target().is_some()
     }
 
-    /// True if something more urgent may wait for the thread that runs the lane's jobs. Below a target that is the thread
-    /// of the target's drain.
+    /// True if a drain of the lane makes way before its next job, for something more urgent or because its turn has lasted
+    /// long enough. Below a target it has the thread of the target's drain.
     #[inline]
-    pub(super) fn is_outranked(&self) -> bool {
+    pub(super) fn is_to_make_way(&self, stint: &Stint) -> bool {
         match self.home() {
-            None => self.engine.executor().is_outranked(self.qos()),
-            Some(Home::Target(target)) => target.is_outranked(),
+            None => self.engine.executor().is_to_make_way(self.qos(), stint),
+            Some(Home::Target(target)) => target.is_to_make_way(stint),
             Some(Home::MainThread(_)) => false,
         }
     }
