@@ -116,8 +116,8 @@ impl Runtime {
             limit: counts.limit,
             started: counts.started,
             queued: counts.queued,
-            timer_wakeups: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups()),
-            timer_wakeups_saved: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups_saved()),
+            timer_wakeups: event_loop.map_or(0, |event_loop| event_loop.wakeups()),
+            timer_wakeups_saved: event_loop.map_or(0, |event_loop| event_loop.wakeups_saved()),
         }
     }
 
