@@ -73,10 +73,10 @@ impl Lane {
     pub(super) fn concurrent_async(&self, job: Job) {
         let kind = job.shape().kind;
         if kind.is_barrier() && !planted!("lane_uncounted_barrier") {
-            self.barriers.add();
+            self.barriers().add();
         }
         if self.push(job).is_some() {
-            if self.engine.accepts(kind) {
+            if self.engine().accepts(kind) {
                 self.knock();
             } else {
                 self.empty_out_concurrent(Loss::Rejected);
@@ -167,7 +167,7 @@ impl Lane {
     fn start(&self, control: &mut Control, kind: Kind) {
         self.count_in(control, kind);
         if kind.is_barrier() {
-            self.barriers.remove();
+            self.barriers().remove();
         }
     }
 
@@ -191,7 +191,7 @@ impl Lane {
         let route = match self.settle(control, aftermath) {
             Settled::Quiet => return,
             // A runtime that has ended leaves these to the threads that wait for them.
-            Settled::Startable(kind) if kind.is_sync() && self.engine.phase() == Phase::Cancelling => None,
+            Settled::Startable(kind) if kind.is_sync() && self.engine().phase() == Phase::Cancelling => None,
             Settled::Startable(_) => Some(Route::Lane),
             Settled::Unwritten => Some(Route::Back),
         };
@@ -201,7 +201,7 @@ impl Lane {
         } else if route.is_some()
             && !aftermath.is_alone
             && !control.is_calling
-            && control.tokens < self.breadth(control)
+            && (control.tokens as usize) < self.breadth(control)
         {
             control.tokens += 1;
             control.is_calling = true;
@@ -234,7 +234,7 @@ impl Lane {
         // The hook runs inside the frame: the lane is held until the job has been counted out.
         Frame::run(self, mode, || {
             if let Err(panic) = job::contain(|| job.run()) {
-                self.engine.report_panic(self.label(), panic, shape.type_name());
+                self.engine().report_panic(self.label(), panic, shape.type_name());
             }
         });
         shape.kind
@@ -269,11 +269,11 @@ impl Lane {
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
             }
-            if self.engine.phase() == Phase::Cancelling {
+            if self.engine().phase() == Phase::Cancelling {
                 drop(control);
                 return self.end_token();
             }
-            let mut aftermath = Aftermath { is_alone: self.engine.executor().is_over(), ..Aftermath::default() };
+            let mut aftermath = Aftermath { is_alone: self.engine().executor().is_over(), ..Aftermath::default() };
             let job =
                 if left == 0 && !aftermath.is_alone { None } else { self.take(&mut control, None, &mut aftermath) };
             let Some(job) = job else {

@@ -69,7 +69,7 @@ impl Lane {
     }
 
     fn edge(&self, mut hold: Holder<'_>, kind: Kind) {
-        if self.engine.accepts(kind) {
+        if self.engine().accepts(kind) {
             return self.give(hold, Route::Lane);
         }
         self.walk(&mut hold, Until::End, Loss::Rejected);
@@ -134,8 +134,8 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, self.budget(BUDGET)) {
-                Drained::More(_) if self.engine.phase() == Phase::Forked => {}
-                Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
+                Drained::More(_) if self.engine().phase() == Phase::Forked => {}
+                Drained::More(more) if self.engine().phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
                 Drained::Left | Drained::Mine(_) => {}
@@ -170,7 +170,7 @@ impl Lane {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
-                        self.engine.report_panic(self.label(), panic, closure);
+                        self.engine().report_panic(self.label(), panic, closure);
                     }
                 }
             }
@@ -289,7 +289,7 @@ impl Lane {
     /// True if no job may start here any more.
     #[inline]
     fn is_over(&self, stands_in_line: bool) -> bool {
-        match self.engine.phase() {
+        match self.engine().phase() {
             Phase::Open | Phase::Draining => false,
             Phase::Cancelling => self.is_cancelled(stands_in_line),
             Phase::Forked => true,
@@ -300,7 +300,7 @@ impl Lane {
     /// it is not the runtime's to stop; but it may not be the main thread.
     pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
         let may_be_a_stranger = || self.is_of_the_main_thread() && !planted!("main_jobs_stray");
-        self.engine.phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
+        self.engine().phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
@@ -326,7 +326,7 @@ impl Lane {
         }
         if control.suspends > 0 {
             if self.has_handles() {
-                if self.engine.phase() == Phase::Cancelling {
+                if self.engine().phase() == Phase::Cancelling {
                     // The shutdown that dropped what suspended queues hold back has missed this one.
                     drop(control);
                     let is_left = self.walk(hold, Until::End, Loss::Ended) == 0;

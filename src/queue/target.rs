@@ -57,7 +57,7 @@ impl Aim {
     /// Tells why a queue of this label and runtime may not target it.
     pub(super) fn may_bear(&self, label: &Arc<str>, engine: &Arc<Engine>) -> Result<(), BuildError> {
         let (label, lane) = (Arc::clone(label), self.lane());
-        if !Arc::ptr_eq(engine, &lane.engine) {
+        if !Arc::ptr_eq(engine, lane.engine()) {
             return Err(BuildError::ForeignTarget { label, target: Arc::clone(lane.label()) });
         }
         if lane.chain().count() > LONGEST_CHAIN {
@@ -106,7 +106,7 @@ impl Lane {
     #[inline]
     pub(super) fn is_to_make_way(&self, stint: &Stint) -> bool {
         match self.home() {
-            None => self.engine.executor().is_to_make_way(self.qos(), stint),
+            None => self.engine().executor().is_to_make_way(self.qos(), stint),
             Some(Home::Target(target)) => target.is_to_make_way(stint),
             Some(Home::MainThread(_)) => false,
         }
@@ -115,6 +115,6 @@ impl Lane {
     /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
     /// the target's barriers, stand in the target's line.
     pub(super) fn is_quiet(&self) -> bool {
-        self.home().is_none() && self.engine.executor().is_quiet()
+        self.home().is_none() && self.engine().executor().is_quiet()
     }
 }
