@@ -393,9 +393,29 @@ pub(crate) trait Executor: Send + Sync {
     /// True if the calling worker has nothing else at hand, or the executor has ended, so that a drain may go on in place.
     fn is_quiet(&self) -> bool;
 
-    /// True if something more urgent than `qos` may wait for a thread, so that a drain makes way before its next job.
-    fn is_outranked(&self, _qos: Qos) -> bool {
+    /// True if a drain of class `qos` makes way before its next job: something more urgent may wait for a thread, or its
+    /// turn has lasted long enough for others of its class.
+    fn is_to_make_way(&self, _qos: Qos, _stint: &Stint) -> bool {
         false
+    }
+}
+
+/// A drain's turn, as long as an executor's clock tells it: it begins with the drain's first look at the clock, which is
+/// after its first job.
+#[derive(Debug, Default)]
+pub(crate) struct Stint(Cell<Option<u64>>);
+
+impl Stint {
+    /// True if the clock, which stands at `tick`, has moved since the first look.
+    #[inline]
+    pub(crate) fn has_lasted(&self, tick: u64) -> bool {
+        match self.0.get() {
+            Some(first) => first != tick,
+            None => {
+                self.0.set(Some(tick));
+                false
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! counts all its descriptors, and knows which number is free.
 #![allow(unsafe_code, reason = "a descriptor is closed behind the back of its source")]
 
+use concourse::Dispatch;
 use concourse::Event;
 use concourse::Runtime;
 use concourse::Shutdown;
@@ -126,4 +127,19 @@ fn a_descriptor_that_is_closed_before_its_source_has_ended_is_told_of_once() {
     drop(other);
     source.cancel();
     assert_eq!(runtime.shutdown(Shutdown::Drain.within(GENEROUS)).panics, 0);
+}
+
+#[test]
+fn a_queue_that_outlives_its_runtime_keeps_no_descriptor() {
+    let _alone = ALONE.lock();
+    let before = descriptors();
+    for how in [Shutdown::Drain, Shutdown::CancelPending] {
+        let runtime = Runtime::builder().threads(1).build().unwrap();
+        let queue = runtime.serial("old");
+        let late = queue.after(GENEROUS, || unreachable!("the runtime ends before")).unwrap();
+        assert!(runtime.shutdown(how.within(GENEROUS)).complete);
+        drop(runtime);
+        assert_eq!(descriptors(), before);
+        assert!(!late.cancel(), "it was dropped with the runtime");
+    }
 }

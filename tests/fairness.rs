@@ -3,6 +3,7 @@
 use concourse::Event;
 use concourse::Group;
 use concourse::Qos;
+use concourse::Queue;
 use concourse::Runtime;
 use concourse::Source;
 use std::hint::black_box;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+use std::time::Instant;
 
 /// Jobs of a flood. Each takes a while, so that both threads have enough to do for the whole test.
 const FLOOD: usize = 10_000;
@@ -88,7 +91,7 @@ fn jobs_of_a_serial_queue_start_long_before_a_flood_ends() {
 
 /// A chain of jobs over two queues.
 struct Chain {
-    queues: [concourse::Queue; 2],
+    queues: [Queue; 2],
     group: Group,
     hops: AtomicUsize,
     flood: Arc<AtomicUsize>,
@@ -175,4 +178,78 @@ fn a_busy_queue_does_not_keep_its_siblings_waiting() {
     // One budget of the busy queue's jobs at most, of which the first was the one that waited.
     let before = ran.load(SeqCst);
     assert!(before <= 64, "{before} jobs ran before the sibling's only one");
+}
+
+/// Jobs that take their time, and how many of them have run.
+struct Slow {
+    group: Group,
+    ran: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    const JOBS: usize = 400;
+
+    fn start(queue: &Queue, length: Duration, each: impl Fn() + Clone + Send + 'static) -> Self {
+        let (group, ran) = (Group::new(), Arc::new(AtomicUsize::new(0)));
+        // Nothing runs until all of it is there.
+        let held = queue.suspend_guard().unwrap();
+        for _ in 0..Self::JOBS {
+            let (ran, each) = (Arc::clone(&ran), each.clone());
+            group.exec_async(queue, move || {
+                let begun = Instant::now();
+                // It computes: for a job that sleeps another thread would be started.
+                while begun.elapsed() < length {
+                    work();
+                }
+                each();
+                ran.fetch_add(1, SeqCst);
+            });
+        }
+        drop(held);
+        Self { group, ran }
+    }
+}
+
+#[test]
+fn a_handler_is_called_again_and_again_beside_slow_jobs_of_a_wide_queue() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let (calls, sum, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Event::new());
+    let (count, total, told) = (Arc::clone(&calls), Arc::clone(&sum), done.clone());
+    let bar = Source::add(&runtime.serial("ui"))
+        .on_event(move |value| {
+            count.fetch_add(1, SeqCst);
+            if total.fetch_add(value as usize, SeqCst) + value as usize == Slow::JOBS {
+                told.set();
+            }
+        })
+        .activate();
+    let handle = bar.handle().clone();
+    let wide = runtime.concurrent("slow");
+    let slow = Slow::start(&wide, Duration::from_millis(2), move || _ = handle.merge(1));
+    slow.group.wait();
+    done.wait();
+    assert_eq!((slow.ran.load(SeqCst), sum.load(SeqCst)), (Slow::JOBS, Slow::JOBS));
+    // A turn lasts a few milliseconds, and not 64 jobs: some eighty calls, where it would be two.
+    let calls = calls.load(SeqCst);
+    assert!((16..=Slow::JOBS).contains(&calls), "{calls} calls");
+}
+
+#[test]
+fn slow_jobs_of_a_queue_do_not_keep_its_siblings_waiting_for_a_whole_budget() {
+    let runtime = Runtime::builder().threads(1).build().unwrap();
+    let (busy, sibling) = (runtime.serial("busy"), runtime.serial("sibling"));
+    let slow = Slow::start(&busy, Duration::from_millis(5), || ());
+    let (started, at) = (Event::new(), Arc::new(AtomicUsize::new(0)));
+    let before = slow.ran.load(SeqCst);
+    let (told, place, ran) = (started.clone(), Arc::clone(&at), Arc::clone(&slow.ran));
+    sibling.exec_async(move || {
+        place.store(ran.load(SeqCst), SeqCst);
+        told.set();
+    });
+    started.wait();
+    assert!(busy.cancel_pending() > 0, "the busy queue has run dry");
+    slow.group.wait();
+    // A tick of five milliseconds, and the job in which it falls; the budget would be 64.
+    let passed = at.load(SeqCst) - before;
+    assert!(passed <= 32, "{passed} jobs ran before the sibling's only one");
 }

@@ -1,5 +1,6 @@
 //! What a queue knows of its runtime: where jobs go, which phase of life it is in, and who is told of losses.
 
+mod loop_slot;
 mod state;
 
 use crate::collections::BlockCache;
@@ -19,13 +20,13 @@ use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::Weak;
 use crate::sync::is_child;
+use loop_slot::LoopSlot;
 use state::Life;
 pub(crate) use state::Phase;
 use state::Tally;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 
@@ -111,30 +112,12 @@ pub(crate) trait Scope: Any + Send + Sync {
     fn end(self: Arc<Self>) -> Option<Panic>;
 }
 
-/// What has become of a runtime's event loop.
-enum LoopSlot {
-    /// Nobody has needed one yet.
-    Unneeded,
-    Running(Arc<EventLoop>),
-    /// It has been stopped, and no other is started: a queue may outlive its runtime.
-    Ended,
-}
-
-impl LoopSlot {
-    fn running(&self) -> Option<Arc<EventLoop>> {
-        match self {
-            Self::Running(event_loop) => Some(Arc::clone(event_loop)),
-            Self::Unneeded | Self::Ended => None,
-        }
-    }
-}
-
 /// A runtime as its queues see it.
 pub struct Engine {
     executor: Arc<dyn Executor>,
     /// On a line of its own: it is written for every block, what stands beside it is read for every job.
     pub(crate) blocks: Line<BlockCache>,
-    event_loop: Mutex<LoopSlot>,
+    event_loop: LoopSlot,
     start_loop: StartLoop,
     life: Life,
     name: Arc<str>,
@@ -169,7 +152,7 @@ impl Engine {
             executor,
             start_loop,
             blocks: Line(BlockCache::new()),
-            event_loop: Mutex::new(LoopSlot::Unneeded),
+            event_loop: LoopSlot::new(),
             life: Life::new(),
             name,
             hooks,
@@ -185,15 +168,13 @@ impl Engine {
     }
 
     /// The event loop, started on first use; `None` once it has ended with the runtime, and in a forked child.
-    pub(crate) fn event_loop(&self) -> Result<Option<Arc<EventLoop>>, EventLoopError> {
-        if is_child() {
-            return Ok(None);
+    #[inline]
+    pub(crate) fn event_loop(&self) -> Result<Option<&Arc<EventLoop>>, EventLoopError> {
+        match self.event_loop.running() {
+            _ if is_child() => Ok(None),
+            Some(event_loop) => Ok(Some(event_loop)),
+            None => self.event_loop.get_or_start(|| (self.start_loop)(&format!("{}-events", self.name))),
         }
-        let mut slot = self.event_loop.lock();
-        if let LoopSlot::Unneeded = *slot {
-            *slot = LoopSlot::Running((self.start_loop)(&format!("{}-events", self.name))?);
-        }
-        Ok(slot.running())
     }
 
     /// Has the event loop [watch](EventLoop::watch) a descriptor, and starts it if this is its first use. `None` once it
@@ -214,16 +195,14 @@ impl Engine {
     }
 
     /// The event loop, if anybody has needed it and it has not ended.
-    pub(crate) fn running_event_loop(&self) -> Option<Arc<EventLoop>> {
-        self.event_loop.lock().running()
+    #[inline]
+    pub(crate) fn running_event_loop(&self) -> Option<&Arc<EventLoop>> {
+        self.event_loop.running()
     }
 
     /// The event loop, if anybody has needed it, for the caller to stop. There will be no other.
     pub(crate) fn end_event_loop(&self) -> Option<Arc<EventLoop>> {
-        match mem::replace(&mut *self.event_loop.lock(), LoopSlot::Ended) {
-            LoopSlot::Running(event_loop) => Some(event_loop),
-            LoopSlot::Unneeded | LoopSlot::Ended => None,
-        }
+        self.event_loop.close()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -380,7 +359,7 @@ mod tests {
     fn an_event_loop_that_has_ended_is_never_started_again() {
         let needed = Engine::in_place();
         let running = needed.event_loop().unwrap().expect("nothing has ended it");
-        assert!(Arc::ptr_eq(&running, &needed.event_loop().unwrap().unwrap()), "there is one");
+        assert!(Arc::ptr_eq(running, needed.event_loop().unwrap().unwrap()), "there is one");
         needed.end_event_loop().unwrap().stop();
         let unneeded = Engine::in_place();
         assert!(unneeded.end_event_loop().is_none());

@@ -177,8 +177,8 @@ pub(crate) struct EventLoop {
 
 /// Where the loop thread sleeps.
 enum Bed {
-    /// In the kernel's poll, until a descriptor or the waker is ready.
-    Poll(Waker),
+    /// In the kernel's poll, until a descriptor or the waker is ready. It is stopped by whoever takes the waker out.
+    Poll(Mutex<Option<Waker>>),
     /// In virtual time.
     #[cfg(feature = "sim")]
     Simulation(Arc<Sleeper>),
@@ -205,7 +205,7 @@ impl EventLoop {
             #[cfg(feature = "fs")]
             notices: Mutex::new(None),
             state: State::new(),
-            bed: Bed::Poll(waker),
+            bed: Bed::Poll(Mutex::new(Some(waker))),
             thread: Mutex::new(None),
         });
         let of_thread = Arc::clone(&event_loop);
@@ -341,7 +341,8 @@ impl EventLoop {
     /// Ends the thread and gives back what was armed, ordered by deadline clock by clock; dropping it is user code.
     ///
     /// When it returns no sink and no watcher is being told anything and none will be, unless one of them itself calls
-    /// it: then the thread ends after what it has already taken. A second call returns at once, with nothing.
+    /// it: then the thread ends after what it has already taken. The loop has no descriptor any more, whoever still knows it.
+    /// A second call returns at once, with nothing.
     pub(crate) fn stop(&self) -> Vec<Armed> {
         let armed = self.close_timers();
         drop(self.steps.close());
@@ -350,7 +351,8 @@ impl EventLoop {
         let thread = self.thread.lock().take();
         match &self.bed {
             Bed::Poll(waker) => {
-                if let Some(thread) = thread {
+                let waker = waker.lock().take();
+                if let Some((waker, thread)) = waker.zip(thread) {
                     // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
                     let _ = waker.wake();
                     if thread.thread().id() != current_thread().id() {
@@ -368,6 +370,12 @@ impl EventLoop {
     /// Accepts no more timers, and gives back those that wait.
     pub(crate) fn close_timers(&self) -> Vec<Armed> {
         self.timers.iter().flat_map(Timers::close).collect()
+    }
+
+    /// True once it has been [stopped](Self::stop): it refuses everything.
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.is_stopping()
     }
 
     /// How often the loop thread has been woken.

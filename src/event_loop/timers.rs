@@ -47,7 +47,6 @@ const OFF: Wakeup = Wakeup { at: u64::MAX, limit: u64::MAX };
 
 pub(super) struct Timers {
     clock: Clock,
-    ringer: Ringer,
     schedule: Mutex<Schedule>,
 }
 
@@ -60,6 +59,8 @@ enum Ringer {
 }
 
 struct Schedule {
+    /// `None` once it is closed for good: the loop may be known for longer than it should have a descriptor.
+    ringer: Option<Ringer>,
     wheel: Wheel<Armed>,
     /// What the timerfd is set to, or will be before the loop thread sleeps.
     ///
@@ -87,8 +88,9 @@ impl Timers {
     }
 
     fn rung_by(ringer: Ringer, clock: Clock) -> Self {
-        let schedule = Mutex::new(Schedule { wheel: Wheel::new(), alarm: OFF, closed: false, wakeups_saved: 0 });
-        Self { clock, ringer, schedule }
+        let (ringer, wheel) = (Some(ringer), Wheel::new());
+        let schedule = Schedule { ringer, wheel, alarm: OFF, closed: false, wakeups_saved: 0 };
+        Self { clock, schedule: Mutex::new(schedule) }
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -99,12 +101,10 @@ impl Timers {
     pub(super) fn ring_when_set(&self) {
         let schedule = self.schedule.lock();
         // Any alarm before has seen to that, also one that has rung.
-        if schedule.alarm == OFF {
-            match &self.ringer {
-                Ringer::Timerfd(fd) => self.set_timerfd(fd, OFF),
-                #[cfg(feature = "sim")]
-                Ringer::Sleeper(_) => {}
-            }
+        if schedule.alarm == OFF
+            && let Some(Ringer::Timerfd(fd)) = &schedule.ringer
+        {
+            self.set_timerfd(fd, OFF);
         }
     }
 
@@ -178,7 +178,7 @@ impl Timers {
     pub(super) fn close(&self) -> Vec<Armed> {
         let mut schedule = self.schedule.lock();
         schedule.closed = true;
-        let waiting = schedule.wheel.drain();
+        let (waiting, _ringer) = (schedule.wheel.drain(), schedule.ringer.take());
         drop(schedule);
         waiting.into_iter().map(|expired| expired.payload).collect()
     }
@@ -197,10 +197,11 @@ impl Timers {
         if alarm == OFF || (alarm.at == before.at && before != AWAKE) {
             return;
         }
-        match &self.ringer {
-            Ringer::Timerfd(fd) => self.set_timerfd(fd, alarm),
+        match &schedule.ringer {
+            Some(Ringer::Timerfd(fd)) => self.set_timerfd(fd, alarm),
             #[cfg(feature = "sim")]
-            Ringer::Sleeper(sleeper) => sleeper.wake(),
+            Some(Ringer::Sleeper(sleeper)) => sleeper.wake(),
+            None => {}
         }
     }
 
@@ -222,10 +223,9 @@ impl Timers {
 impl Timers {
     /// The descriptor that rings.
     pub(super) fn fd(&self) -> std::os::fd::RawFd {
-        match &self.ringer {
-            Ringer::Timerfd(fd) => fd.as_raw_fd(),
-            #[cfg(feature = "sim")]
-            Ringer::Sleeper(_) => panic!("nothing rings in virtual time"),
+        match &self.schedule.lock().ringer {
+            Some(Ringer::Timerfd(fd)) => fd.as_raw_fd(),
+            _ => panic!("nothing rings in virtual time, or any more"),
         }
     }
 }

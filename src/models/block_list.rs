@@ -49,7 +49,7 @@ impl Fixture {
             fixture.ran.with_mut(|ran| unsafe { (*ran).push(name) });
             fixture.total.fetch_add(1, Ordering::Relaxed);
         });
-        if self.list.push(job, &self.cache) == Pushed::Edge {
+        if self.list.push(job, || &self.cache) == Pushed::Edge {
             self.drain();
         }
     }
@@ -181,7 +181,7 @@ fn what_is_left_is_dismantled_and_dropped() {
         }
         let push = |list: &BlockList, cache: &BlockCache, dropped: &Arc<AtomicU32>| {
             let count = Count(Arc::clone(dropped));
-            let _ = list.push(Job::new(move || drop(count)), cache);
+            let _ = list.push(Job::new(move || drop(count)), || cache);
         };
         let other = {
             let (list, cache, dropped) = (Arc::clone(&list), Arc::clone(&cache), Arc::clone(&dropped));

@@ -359,12 +359,12 @@ fn a_class_that_is_struck_while_a_job_of_it_comes_is_noted_again() {
         });
         // A worker that has found nothing in the class, and something in another one.
         if !model.is_work_visible() {
-            demand.strike(demand.read());
+            demand.strike(demand.classes());
             if model.is_work_visible() {
                 demand.note(CLASS);
             }
         }
         submitter.join().unwrap();
-        assert_eq!(demand.read().first(), Some(CLASS));
+        assert_eq!(demand.classes().first(), Some(CLASS));
     });
 }

@@ -21,6 +21,7 @@ use crate::job;
 use crate::job::Executor;
 use crate::job::Job;
 use crate::job::Route;
+use crate::job::Stint;
 use crate::qos::Qos;
 use crate::sync::Arc;
 use crate::sync::JoinHandle;
@@ -240,8 +241,9 @@ impl Executor for Pool {
         })
     }
 
-    fn is_outranked(&self, qos: Qos) -> bool {
-        self.crew.backlog.demand.read().reach_above(qos as usize)
+    fn is_to_make_way(&self, qos: Qos, stint: &Stint) -> bool {
+        let now = self.crew.backlog.demand.read();
+        now.classes().reach_above(qos as usize) || stint.has_lasted(now.ticks())
     }
 }
 

@@ -162,7 +162,10 @@ impl Sentinel {
     /// Looks around; the pause until the next tick.
     fn tick(&mut self, pause: Duration) -> Duration {
         let before = self.crew.roster.state.tick();
-        let sight = self.crew.is_work_visible().then(|| self.look_twice());
+        let sight = self.crew.is_work_visible().then(|| {
+            self.crew.backlog.demand.tick();
+            self.look_twice()
+        });
         let sight = sight.as_ref();
         if sight.is_some_and(|sight| sight.is_job_stranded) {
             match self.crew.roster.notify() {

@@ -360,7 +360,11 @@ impl Worker {
                 self.deque.push(job);
                 self.crew.announce(class);
             }
-            Route::Lane | Route::Loose | Route::Back => self.crew.inject(job, route, class),
+            Route::Back => {
+                self.crew.inject(job, route, class);
+                self.look_for_lanes_next();
+            }
+            Route::Lane | Route::Loose => self.crew.inject(job, route, class),
         }
     }
 

@@ -2,14 +2,13 @@
 
 use super::Accept;
 use super::lane::Lane;
+use crate::engine::Engine;
 use crate::engine::Loss;
 use crate::error::TimerError;
-use crate::event_loop::EventLoop;
 use crate::event_loop::Sink;
 use crate::event_loop::TimerKey;
 use crate::job::Job;
 use crate::sync::Arc;
-use crate::sync::Weak;
 use crate::time;
 use crate::time::Clock;
 use crate::time::Nanos;
@@ -22,9 +21,8 @@ use std::time::Duration;
 /// [`WorkItem`](crate::WorkItem)'s.
 #[must_use = "dropping the handle does not cancel; use `let _ =` if it will never be cancelled"]
 pub struct After {
-    event_loop: Weak<EventLoop>,
     /// `None` if the runtime had ended.
-    key: Option<TimerKey>,
+    armed: Option<(Arc<Engine>, TimerKey)>,
 }
 
 impl fmt::Debug for After {
@@ -38,26 +36,25 @@ impl After {
         let reject = |job| queue.engine().lose(queue.label(), job, Loss::Rejected);
         let Some(event_loop) = queue.engine().event_loop()? else {
             reject(job);
-            return Ok(Self { event_loop: Weak::new(), key: None });
+            return Ok(Self { armed: None });
         };
         let due = time::now(Clock::Monotonic).after(delay);
-        let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job));
-        let key = match armed {
-            Ok(key) => Some(key),
+        let armed = match event_loop.arm(Clock::Monotonic, due, Duration::ZERO, queue.sink(), Some(job)) {
+            Ok(key) => Some((Arc::clone(queue.engine()), key)),
             Err(refused) => {
                 refused.job.into_iter().for_each(reject);
                 None
             }
         };
-        Ok(Self { event_loop: Arc::downgrade(&event_loop), key })
+        Ok(Self { armed })
     }
 
     /// Takes the job back and drops it. True if it will never run; false if its time has come and it has been submitted,
     /// or the runtime has ended.
     pub fn cancel(self) -> bool {
-        let event_loop = self.event_loop.upgrade();
+        let Some((engine, key)) = self.armed else { return false };
         // What is taken back is dropped here: the captures' destructors run, and may panic, on the canceller's thread.
-        event_loop.zip(self.key).and_then(|(event_loop, key)| event_loop.cancel(key)).is_some()
+        engine.running_event_loop().and_then(|event_loop| event_loop.cancel(key)).is_some()
     }
 }
 

@@ -175,7 +175,7 @@ impl InactiveQueue {
     /// ```
     pub fn set_target(&self, target: &impl Target) -> Result<(), BuildError> {
         let target = target.aim();
-        target.may_bear(self.queue.lane.label(), &self.queue.lane.engine)?;
+        target.may_bear(self.queue.lane.label(), self.queue.lane.engine())?;
         let before = self.target.lock().replace(target);
         drop(before); // Its last handle may run destructors: not under the lock.
         Ok(())

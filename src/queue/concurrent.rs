@@ -22,11 +22,13 @@ use crate::job;
 use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
+use crate::job::Stint;
 use crate::sync::Arc;
 use crate::sync::Parker;
 use crate::sync::Reason;
 use crate::sync::is_child;
 use crate::sync::planted;
+use std::mem;
 
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
@@ -71,10 +73,10 @@ impl Lane {
     pub(super) fn concurrent_async(&self, job: Job) {
         let kind = job.shape().kind;
         if kind.is_barrier() && !planted!("lane_uncounted_barrier") {
-            self.barriers.add();
+            self.barriers().add();
         }
         if self.push(job).is_some() {
-            if self.engine.accepts(kind) {
+            if self.engine().accepts(kind) {
                 self.knock();
             } else {
                 self.empty_out_concurrent(Loss::Rejected);
@@ -165,7 +167,7 @@ impl Lane {
     fn start(&self, control: &mut Control, kind: Kind) {
         self.count_in(control, kind);
         if kind.is_barrier() {
-            self.barriers.remove();
+            self.barriers().remove();
         }
     }
 
@@ -189,7 +191,7 @@ impl Lane {
         let route = match self.settle(control, aftermath) {
             Settled::Quiet => return,
             // A runtime that has ended leaves these to the threads that wait for them.
-            Settled::Startable(kind) if kind.is_sync() && self.engine.phase() == Phase::Cancelling => None,
+            Settled::Startable(kind) if kind.is_sync() && self.engine().phase() == Phase::Cancelling => None,
             Settled::Startable(_) => Some(Route::Lane),
             Settled::Unwritten => Some(Route::Back),
         };
@@ -198,10 +200,11 @@ impl Lane {
             aftermath.wakes.push(waiter.tell(Turn::Come, 0, control));
         } else if route.is_some()
             && !aftermath.is_alone
-            && aftermath.token.is_none()
-            && control.tokens < self.breadth(control)
+            && !control.is_calling
+            && (control.tokens as usize) < self.breadth(control)
         {
             control.tokens += 1;
+            control.is_calling = true;
             aftermath.token = route;
         }
     }
@@ -231,7 +234,7 @@ impl Lane {
         // The hook runs inside the frame: the lane is held until the job has been counted out.
         Frame::run(self, mode, || {
             if let Err(panic) = job::contain(|| job.run()) {
-                self.engine.report_panic(self.label(), panic, shape.type_name());
+                self.engine().report_panic(self.label(), panic, shape.type_name());
             }
         });
         shape.kind
@@ -239,6 +242,11 @@ impl Lane {
 
     /// What a token does instead when the pool has ended.
     pub(super) fn abandon_concurrent(&self) {
+        self.control().is_calling = false;
+        self.end_token();
+    }
+
+    fn end_token(&self) {
         self.control().tokens -= 1;
         self.empty_out_concurrent(Loss::Ended);
     }
@@ -247,20 +255,25 @@ impl Lane {
     pub(super) fn run_concurrent(&self) {
         let budget = self.budget(BUDGET);
         let mut left = budget;
+        let mut stint = Stint::default();
         let mut finished = None;
+        let mut has_come = false;
         loop {
             if left == 0 && self.is_quiet() {
-                left = budget;
+                (left, stint) = (budget, Stint::default());
             }
             let mut control = self.control();
+            if !mem::replace(&mut has_come, true) {
+                control.is_calling = false;
+            }
             if let Some(kind) = finished.take() {
                 self.count_out(&mut control, kind);
             }
-            if self.engine.phase() == Phase::Cancelling {
+            if self.engine().phase() == Phase::Cancelling {
                 drop(control);
-                return self.abandon_concurrent();
+                return self.end_token();
             }
-            let mut aftermath = Aftermath { is_alone: self.engine.executor().is_over(), ..Aftermath::default() };
+            let mut aftermath = Aftermath { is_alone: self.engine().executor().is_over(), ..Aftermath::default() };
             let job =
                 if left == 0 && !aftermath.is_alone { None } else { self.take(&mut control, None, &mut aftermath) };
             let Some(job) = job else {
@@ -274,8 +287,8 @@ impl Lane {
             drop(control);
             aftermath.follow(self);
             finished = Some(self.run_one(job));
-            // Nothing is left beyond the budget, where nobody else would go on, or when something more urgent waits.
-            left = if self.is_outranked() { 0 } else { left.saturating_sub(1) };
+            // Nothing is left beyond the budget, where nobody else would go on, or when it is to make way.
+            left = if self.is_to_make_way(&stint) { 0 } else { left.saturating_sub(1) };
         }
     }
 

@@ -26,6 +26,14 @@ pub(super) enum Keeper {
     Parked,
 }
 
+/// The threads that wait at a lane.
+#[derive(Debug, Default)]
+struct Waiting {
+    in_line: VecDeque<WaiterPointer>,
+    /// Those that wait for a running drain to drop what is pending. Each stands in line too.
+    cancellers: Vec<WaiterPointer>,
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -38,11 +46,13 @@ pub(super) struct Control {
     pub(super) never_plain: bool,
     pub(super) keeper: Keeper,
     /// Drain jobs that are on their way; a stale one ends when it runs. At most one for a serial lane.
-    pub(super) tokens: usize,
-    waiters: VecDeque<WaiterPointer>,
-    /// Threads that wait for a running drain to drop what is pending. Each stands in line too.
-    pub(super) cancellers: Vec<WaiterPointer>,
+    pub(super) tokens: u32,
+    /// In a box, as most lanes have never anybody here.
+    waiting: Option<Box<Waiting>>,
     // The rest is the monitor of a concurrent lane.
+    /// One of the tokens has not come yet. It calls for the next when it has: however many threads may run jobs of the lane,
+    /// it stands in the pool's line once.
+    pub(super) is_calling: bool,
     pub(super) width: usize,
     /// Sync calls count against the width too.
     pub(super) bounded: bool,
@@ -68,8 +78,8 @@ impl Control {
             never_plain: false,
             keeper: Keeper::Thread,
             tokens: 0,
-            waiters: VecDeque::new(),
-            cancellers: Vec::new(),
+            waiting: None,
+            is_calling: false,
             width: width.map_or(max_threads, NonZeroUsize::get),
             bounded: width.is_some(),
             running: 0,
@@ -86,39 +96,58 @@ impl Control {
 
     /// Puts a waiter in line, once.
     pub(super) fn link(&mut self, waiter: WaiterPointer) {
-        if !self.waiters.contains(&waiter) {
-            self.waiters.push_back(waiter);
+        let line = &mut self.waiting.get_or_insert_default().in_line;
+        if !line.contains(&waiter) {
+            line.push_back(waiter);
         }
     }
 
     /// Puts a waiter before all others, once.
     pub(super) fn link_first(&mut self, waiter: WaiterPointer) {
-        if !self.waiters.contains(&waiter) {
-            self.waiters.push_front(waiter);
+        let line = &mut self.waiting.get_or_insert_default().in_line;
+        if !line.contains(&waiter) {
+            line.push_front(waiter);
         }
     }
 
     /// True if the waiter was in line.
     pub(super) fn unlink(&mut self, waiter: WaiterPointer) -> bool {
-        let place = self.waiters.iter().position(|other| *other == waiter);
-        place.is_some_and(|place| self.waiters.remove(place).is_some())
+        let Some(Waiting { in_line, .. }) = self.waiting.as_deref_mut() else { return false };
+        let place = in_line.iter().position(|other| *other == waiter);
+        place.is_some_and(|place| in_line.remove(place).is_some())
+    }
+
+    /// Puts a canceller on the list, once, and in line.
+    pub(super) fn add_canceller(&mut self, canceller: WaiterPointer) {
+        let cancellers = &mut self.waiting.get_or_insert_default().cancellers;
+        if !cancellers.contains(&canceller) {
+            cancellers.push(canceller);
+        }
+        self.link(canceller);
+    }
+
+    /// Takes a canceller off the list, if it was there.
+    pub(super) fn remove_canceller(&mut self, canceller: WaiterPointer) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.cancellers.retain(|other| *other != canceller);
+        }
     }
 
     pub(super) fn has_cancellers(&self) -> bool {
-        !self.cancellers.is_empty()
+        self.first_canceller().is_some()
     }
 
     pub(super) fn first_canceller(&self) -> Option<WaiterPointer> {
-        self.cancellers.first().copied()
+        self.waiting.as_ref().and_then(|waiting| waiting.cancellers.first().copied())
     }
 
     pub(super) fn first_waiter(&self) -> Option<WaiterPointer> {
-        self.waiters.front().copied()
+        self.waiting.as_ref().and_then(|waiting| waiting.in_line.front().copied())
     }
 
     /// True if nothing is held back and nobody waits.
     fn is_quiet(&self) -> bool {
-        !self.never_plain && self.suspends == 0 && self.waiters.is_empty() && self.cancellers.is_empty()
+        !self.never_plain && self.suspends == 0 && self.first_waiter().is_none() && !self.has_cancellers()
     }
 
     /// Whether a serial lane is scheduled, if it is plain: with a token on its way, or without either.
@@ -154,7 +183,7 @@ impl<'a> Locked<'a> {
             } else {
                 let is_scheduled = lane.summary().guard_keeping();
                 control.keeper = if is_scheduled { Keeper::Scheduled } else { Keeper::Thread };
-                control.tokens = usize::from(is_scheduled);
+                control.tokens = u32::from(is_scheduled);
             }
         }
         Self { control, lane }

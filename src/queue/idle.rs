@@ -69,7 +69,7 @@ impl Idler {
         }
         let closure = job.type_name();
         if let Err(panic) = job::contain(|| job.run()) {
-            self.lane.engine.report_panic(self.lane.label(), panic, closure);
+            self.lane.engine().report_panic(self.lane.label(), panic, closure);
         }
     }
 }
@@ -116,7 +116,7 @@ impl Queue {
     /// ```
     pub fn on_idle<F: FnOnce() + Send + 'static>(&self, f: F) {
         let job = Job::new(f);
-        if !self.lane.engine.accepts(job.shape().kind) {
+        if !self.lane.engine().accepts(job.shape().kind) {
             return self.lane.lose(job, Loss::Rejected);
         }
         if let Some(first) = self.lane.baggage_to_fill().idlers.add(job) {

@@ -8,6 +8,10 @@
 //! token, which has been sent to the pool or into the target's line, a waiter on its way, or nobody at all, because the
 //! lane is suspended and parked. A holder leaves only by declaring the list idle, by [`give`](Lane::give), or by keeping
 //! the lane for the waiter at the front.
+//!
+//! There may be a hundred thousand of them: what is needed seldom stands in boxes of its own, and no field is aligned to a
+//! cache line. Instead what is written by those who push is so far from what is written by the drain that no line holds
+//! both, with what is needed seldom in between.
 #![allow(unsafe_code, reason = "a holder is the proof that its thread may consume the list")]
 
 use super::control::Control;
@@ -16,7 +20,6 @@ use super::control::Locked;
 use super::main_thread::MainThread;
 use super::specific::Baggage;
 use super::state::Barriers;
-use super::state::Flag;
 use super::state::Gate;
 use super::state::Handles;
 use super::state::Summary;
@@ -31,21 +34,18 @@ use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
 use crate::engine::Loss;
-use crate::engine::Suspended;
-use crate::error::SuspendError;
 use crate::job;
 use crate::job::Job;
 use crate::qos::Qos;
 use crate::sync::Arc;
-use crate::sync::Line;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Parker;
 use crate::sync::Reason;
-use crate::sync::Weak;
 use crate::sync::planted;
 use crate::sync::yield_point;
 use std::fmt;
+use std::mem::offset_of;
 use std::num::NonZeroUsize;
 use std::ptr;
 
@@ -65,42 +65,59 @@ pub(super) enum Home {
     /// In the line of its target.
     Target(Arc<Lane>),
     /// With the one thread that may run its jobs.
-    MainThread(Box<MainThread>),
+    MainThread(MainThread),
 }
 
-/// What producers write: their own cache line.
-#[derive(Debug)]
-struct Producers {
+/// All that a push touches, unless it is the edge or its block is full.
+struct Entrance {
     list: BlockList,
     handles: Handles,
+    barriers: Barriers,
+    is_concurrent: bool,
+    /// Sync calls have counted against its width since it was made.
+    is_born_bounded: bool,
+    engine: Arc<Engine>,
 }
 
-/// What the drain touches for every job: its own cache line too.
+/// All that the drain touches for every job; first what it writes.
+#[repr(C)]
 struct Drain {
     front: Front,
     gate: Gate,
+    qos: Qos,
     summary: Summary,
+    /// The same as at the entrance, which the drain would have to fetch anew after every push.
+    engine: Arc<Engine>,
+    /// Empty if drains are scheduled in the pool. Set before the lane is active, and never again.
+    home: OnceLock<Box<Home>>,
 }
 
-/// The object behind a queue. What both sides read for every job stands apart from what either of them writes.
+/// The object behind a queue.
 #[repr(C)]
 pub(crate) struct Lane {
-    producers: Line<Producers>,
-    drain: Line<Drain>,
-    pub(super) kind: Kind,
-    qos: Qos,
-    pub(super) engine: Arc<Engine>,
-    label: Arc<str>,
-    /// Empty if drains are scheduled in the pool. Set before the lane is active, and never again.
-    home: OnceLock<Home>,
-    pub(super) barriers: Barriers,
-    baggage: OnceLock<Box<Baggage>>,
+    entrance: Entrance,
     control: Mutex<Control>,
+    drain: Drain,
+    label: Arc<str>,
+    baggage: OnceLock<Box<Baggage>>,
 }
+
+/// Words with so many bytes between them are never in one cache line, wherever the lane begins.
+const APART: usize = 64 - size_of::<usize>();
+/// A model's types are of other sizes.
+const IS_MODEL: bool = cfg!(any(concourse_loom, concourse_shuttle));
+const _: () = assert!(IS_MODEL || size_of::<Lane>() == 184);
+const _: () = assert!(IS_MODEL || offset_of!(Lane, drain) >= size_of::<Entrance>() + APART);
+// The next lane in memory may begin where this one ends.
+const _: () = assert!(IS_MODEL || size_of::<Lane>() >= offset_of!(Lane, drain) + offset_of!(Drain, engine) + APART);
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("label", &self.label).field("kind", &self.kind).finish_non_exhaustive()
+        let is_concurrent = self.is_concurrent();
+        f.debug_struct("Lane")
+            .field("label", &self.label)
+            .field("is_concurrent", &is_concurrent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,18 +125,18 @@ impl Lane {
     /// A lane with one user handle. Lanes live in an `Arc` only.
     pub(super) fn new(label: Arc<str>, kind: Kind, qos: Qos, engine: Arc<Engine>, suspended: bool) -> Arc<Self> {
         let control = Control::new(kind, engine.executor().max_threads());
-        let lane = Arc::new(Self {
-            producers: Line(Producers { list: BlockList::new(), handles: Handles::one() }),
-            drain: Line(Drain { front: Front::new(), gate: Gate::new(), summary: Summary::new(control.is_plain()) }),
-            kind,
-            qos,
-            engine,
-            label,
-            home: OnceLock::new(),
+        let entrance = Entrance {
+            list: BlockList::new(),
+            handles: Handles::one(),
             barriers: Barriers::none(),
-            baggage: OnceLock::new(),
-            control: Mutex::new(control),
-        });
+            is_concurrent: kind != Kind::Serial,
+            is_born_bounded: control.bounded,
+            engine: Arc::clone(&engine),
+        };
+        let summary = Summary::new(control.is_plain());
+        let drain = Drain { front: Front::new(), gate: Gate::new(), qos, summary, engine, home: OnceLock::new() };
+        let baggage = OnceLock::new();
+        let lane = Arc::new(Self { entrance, control: Mutex::new(control), drain, label, baggage });
         if suspended {
             // One suspension of a fresh lane cannot be too many.
             let _ = lane.suspend();
@@ -133,7 +150,18 @@ impl Lane {
     }
 
     pub(super) fn qos(&self) -> Qos {
-        self.qos
+        self.drain.qos
+    }
+
+    #[inline]
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.drain.engine
+    }
+
+    /// The same, for whoever is about to push: nothing that the drain writes stands in its line.
+    #[inline]
+    pub(super) fn engine_at_entrance(&self) -> &Arc<Engine> {
+        &self.entrance.engine
     }
 
     pub(super) fn is_inactive(&self) -> bool {
@@ -141,7 +169,16 @@ impl Lane {
     }
 
     pub(super) fn is_concurrent(&self) -> bool {
-        matches!(self.kind, Kind::Concurrent { .. })
+        self.entrance.is_concurrent
+    }
+
+    /// True if it had a width when it was made. It may have been given one since.
+    pub(super) fn is_born_bounded(&self) -> bool {
+        self.entrance.is_born_bounded
+    }
+
+    pub(super) fn barriers(&self) -> &Barriers {
+        &self.entrance.barriers
     }
 
     pub(super) fn to_arc(&self) -> Arc<Self> {
@@ -175,21 +212,21 @@ impl Lane {
     #[inline(always)]
     #[must_use]
     pub(super) fn push(&self, job: Job) -> Option<Holder<'_>> {
-        match self.producers.list.push(job, &self.engine.blocks) {
+        match self.entrance.list.push(job, || &self.engine_at_entrance().blocks) {
             Pushed::Queued => None,
             Pushed::Edge => Some(Holder(self)),
         }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.producers.list.is_idle()
+        self.entrance.list.is_idle()
     }
 
     /// Takes an idle lane in place. It may turn out not to be empty.
     #[inline]
     #[must_use]
     pub(super) fn acquire(&self) -> Option<Acquired<'_>> {
-        let position = self.producers.list.try_hold()?;
+        let position = self.entrance.list.try_hold()?;
         let mut hold = Holder(self);
         let empty = hold.consumer().is_at(position);
         Some(if empty && !self.gate().is_shut() { Acquired::Free(hold) } else { Acquired::Held(hold) })
@@ -200,7 +237,7 @@ impl Lane {
         assert!(self.is_concurrent(), "a serial lane is consumed by its holder");
         // SAFETY: the control's lock makes its owner the only consumer; `walk` is excluded by `walking`, which every
         // user of this tests.
-        unsafe { self.producers.list.consumer(&self.drain.front, &self.engine.blocks) }
+        unsafe { self.entrance.list.consumer(&self.drain.front, &self.engine().blocks) }
     }
 
     /// The list of a concurrent lane, for the thread that has set `walking`.
@@ -214,7 +251,7 @@ impl Lane {
     /// Where the lane's drains are scheduled, if not in the pool.
     #[inline]
     pub(super) fn home(&self) -> Option<&Home> {
-        self.home.get()
+        self.drain.home.get().map(|home| &**home)
     }
 
     /// The lane in whose line the lane's drains stand, if there is one.
@@ -229,7 +266,7 @@ impl Lane {
     /// Settles where the lane's drains are scheduled. The lane is not active yet.
     pub(super) fn settle_at(&self, home: Home) {
         self.control().never_plain |= matches!(home, Home::MainThread(_));
-        let unset = self.home.set(home).is_ok();
+        let unset = self.drain.home.set(Box::new(home)).is_ok();
         debug_assert!(unset, "a lane's home is set once");
     }
 
@@ -289,52 +326,11 @@ impl Lane {
 
     /// Drops a job unrun, and reports it.
     pub(super) fn lose(&self, job: Job, loss: Loss) {
-        self.engine.lose(&self.label, job, loss);
+        self.engine().lose(&self.label, job, loss);
     }
 
-    // Suspension.
-
-    /// Counts one more suspension. No job starts after this has returned, except one that was already chosen.
-    pub(super) fn suspend(&self) -> Result<(), SuspendError> {
-        let mut control = self.control();
-        let Some(suspends) = control.suspends.checked_add(1) else {
-            return Err(SuspendError::TooManySuspensions { label: Arc::clone(&self.label) });
-        };
-        control.suspends = suspends;
-        if suspends == 1 {
-            self.gate().set(Flag::Suspended, true);
-            let weak: Weak<dyn Suspended> = Arc::downgrade(&self.to_arc()) as Weak<dyn Suspended>;
-            self.engine.note_suspended(self.id(), weak);
-        }
-        Ok(())
-    }
-
-    /// Counts one suspension less. `Ok(true)` if that was the last one: the lane must be set going.
-    pub(super) fn end_suspension(&self, control: &mut Control) -> Result<bool, SuspendError> {
-        let Some(suspends) = control.suspends.checked_sub(1) else {
-            return Err(SuspendError::OverResume { label: Arc::clone(&self.label) });
-        };
-        control.suspends = suspends;
-        if suspends == 0 {
-            self.open_gate();
-        }
-        Ok(suspends == 0)
-    }
-
-    /// Ends all suspensions of a lane that nobody can resume any more.
-    pub(super) fn end_all_suspensions(&self, control: &mut Control) {
-        if control.suspends > 0 {
-            control.suspends = 0;
-            self.open_gate();
-        }
-    }
-
-    fn open_gate(&self) {
-        self.gate().set(Flag::Suspended, false);
-        self.engine.forget_suspended(self.id());
-    }
-
-    fn id(&self) -> usize {
+    /// How the engine calls the lane.
+    pub(super) fn id(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
@@ -351,18 +347,18 @@ impl Lane {
     // Handles.
 
     pub(super) fn add_handle(&self) {
-        self.producers.handles.add();
+        self.entrance.handles.add();
     }
 
     /// True if it was the last one.
     #[must_use]
     pub(super) fn remove_handle(&self) -> bool {
-        self.producers.handles.remove()
+        self.entrance.handles.remove()
     }
 
     /// True if somebody can still resume the lane. The control is locked: the last handle looks under it after it went.
     pub(super) fn has_handles(&self) -> bool {
-        self.producers.handles.any()
+        self.entrance.handles.any()
     }
 }
 
@@ -370,15 +366,15 @@ impl Drop for Lane {
     fn drop(&mut self) {
         if self.control().suspends > 0 {
             // Else the engine's weak reference would keep the memory.
-            self.engine.forget_suspended(self.id());
+            self.engine().forget_suspended(self.id());
         }
         // A lane with a keeper is not dropped: the keeper has a reference. What is left here was parked when the runtime
         // ended, and is reported like everything that never runs.
-        let left = dismantle(&mut self.producers.0.list, &mut self.drain.0.front, &self.engine.blocks);
+        let left = dismantle(&mut self.entrance.list, &mut self.drain.front, &self.drain.engine.blocks);
         for job in left {
             match job.shape().kind {
                 job::Kind::Job | job::Kind::Barrier => self.lose(job, Loss::Ended),
-                _ => self.engine.give_up(&self.label, job),
+                _ => self.engine().give_up(&self.label, job),
             }
         }
         if let Some(baggage) = self.baggage.take() {
@@ -417,14 +413,14 @@ impl Consume for Holder<'_> {
     fn consumer(&mut self) -> Consumer<'_> {
         // SAFETY: holders are made by the transitions of this file only, one for each period in which the list is not
         // idle, and are consumed when the duty passes on.
-        unsafe { self.0.producers.list.consumer(&self.0.drain.front, &self.0.engine.blocks) }
+        unsafe { self.0.entrance.list.consumer(&self.0.drain.front, &self.0.engine().blocks) }
     }
 }
 
 impl Consume for Walker<'_> {
     fn consumer(&mut self) -> Consumer<'_> {
         // SAFETY: nobody else consumes while `walking` is set.
-        unsafe { self.0.producers.list.consumer(&self.0.drain.front, &self.0.engine.blocks) }
+        unsafe { self.0.entrance.list.consumer(&self.0.drain.front, &self.0.engine().blocks) }
     }
 }
 
@@ -469,24 +465,5 @@ impl<'a> Holder<'a> {
     pub(super) fn keep_for(self, waiter: WaiterPointer, control: &mut Control) -> Option<Arc<Parker>> {
         control.keeper = Keeper::Due(waiter);
         control.unlink(waiter).then(|| waiter.tell(Turn::Come, 0, control))
-    }
-}
-
-#[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
-mod tests {
-    use crate::engine::Engine;
-    use crate::queue::Queue;
-    use crate::sync::Arc;
-
-    #[test]
-    fn a_queue_that_goes_while_it_is_suspended_leaves_nothing_behind() {
-        let engine = Engine::in_place();
-        for build in [Queue::serial_on, Queue::concurrent_on] {
-            let queue = build(Arc::clone(&engine), "suspended");
-            queue.suspend().unwrap();
-            assert_eq!(engine.noted(), 1);
-            drop(queue);
-            assert_eq!((engine.noted(), Arc::strong_count(&engine)), (0, 1));
-        }
     }
 }

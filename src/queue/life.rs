@@ -16,7 +16,7 @@ use crate::sync::is_child;
 impl Lane {
     #[inline(always)]
     pub(super) fn exec_async(&self, job: Job) {
-        if self.engine.phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
+        if self.engine_at_entrance().phase() == Phase::Open { self.enqueue(job) } else { self.exec_async_late(job) }
     }
 
     /// Takes a job in any phase of the runtime's life.
@@ -31,7 +31,7 @@ impl Lane {
     #[inline(never)]
     fn exec_async_late(&self, job: Job) {
         match job.shape().kind {
-            Kind::Token if is_child() => self.engine.give_up(self.label(), job),
+            Kind::Token if is_child() => self.engine().give_up(self.label(), job),
             Kind::Token => self.enqueue(job),
             _ => self.lose(job, Loss::Rejected),
         }

@@ -27,7 +27,7 @@ impl Lane {
     /// The main lane of a runtime.
     pub(super) fn main(engine: Arc<Engine>) -> Arc<Self> {
         let lane = Self::new(Arc::from("main"), lane::Kind::Serial, Qos::default(), engine, false);
-        lane.settle_at(Home::MainThread(Box::new(MainThread::new())));
+        lane.settle_at(Home::MainThread(MainThread::new()));
         lane
     }
 
@@ -53,7 +53,7 @@ impl Lane {
     /// Rings for the main thread, as the lane has been scheduled.
     pub(super) fn ring(&self, thread: &MainThread) {
         // A cancellation that has looked at the lane before it was scheduled is seen here; one that comes later finds it.
-        if self.engine.phase() == Phase::Cancelling && !planted!("main_rings_after_the_end") {
+        if self.engine().phase() == Phase::Cancelling && !planted!("main_rings_after_the_end") {
             return self.abandon();
         }
         let control = self.control();
@@ -73,7 +73,7 @@ impl Lane {
             let drained = self.drain_within(held, None, &left);
             ran += usize::from(goes_on && left.get() == 0);
             match drained {
-                Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
+                Drained::More(more) if self.engine().phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if goes_on => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Lane),
                 Drained::Left | Drained::Mine(_) => {}
@@ -92,7 +92,7 @@ impl Lane {
             return self.serial_sync_in_place(site, f);
         }
         let mut body = f;
-        while self.engine.phase() != Phase::Cancelling {
+        while self.engine().phase() != Phase::Cancelling {
             match lend(self, Kind::Token, site, body, |waiter| waiter.wait(&self.reason_to_wait())) {
                 Ok(value) => return value,
                 Err(unrun) => body = unrun, // The runtime is cancelled by now.

@@ -87,7 +87,7 @@ impl Accept for MainQueue {
     }
 
     fn engine(&self) -> &Arc<Engine> {
-        &self.lane.engine
+        self.lane.engine()
     }
 
     fn sink(&self) -> Arc<dyn Sink> {
@@ -211,7 +211,7 @@ impl MainQueue {
     /// [`SubmitError::ShutDown`] or, in a forked child, [`SubmitError::Forked`], with the closure. A shutdown that begins at
     /// the same time may still reject the closure through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        let f = self.lane.engine.admit(f)?;
+        let f = self.lane.engine().admit(f)?;
         self.exec_async(f);
         Ok(())
     }

@@ -20,6 +20,7 @@ mod readers;
 mod serial;
 mod specific;
 mod state;
+mod suspension;
 mod sync;
 mod target;
 mod token;
@@ -127,7 +128,7 @@ impl Accept for Queue {
     }
 
     fn engine(&self) -> &Arc<Engine> {
-        &self.lane.engine
+        self.lane.engine()
     }
 
     fn sink(&self) -> Arc<dyn Sink> {
@@ -256,7 +257,7 @@ impl Queue {
     /// [`SubmitError::ShutDown`], with the closure; in a forked child [`SubmitError::Forked`]. A shutdown that begins at
     /// the same time may still reject the closure through the `on_rejected` hook after `Ok`.
     pub fn try_exec_async<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<(), SubmitError<F>> {
-        let f = self.lane.engine.admit(f)?;
+        let f = self.lane.engine_at_entrance().admit(f)?;
         self.exec_async(f);
         Ok(())
     }

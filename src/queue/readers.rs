@@ -2,7 +2,6 @@
 
 use super::concurrent::Aftermath;
 use super::concurrent::Settled;
-use super::lane;
 use super::lane::Lane;
 use super::loan::lend;
 use super::waiter::Frame;
@@ -34,8 +33,8 @@ impl Lane {
     /// Starts a sync body in place, if nothing is ahead of it that it must wait for. Jobs that it may overlap with are
     /// not: it must not run them itself either, as they may wait for what the caller does next.
     fn enter(&self, kind: Kind) -> bool {
-        let overtakes = kind == Kind::Sync && self.kind == lane::Kind::Concurrent { width: None };
-        let is_first = |overtakes| self.is_idle() || (overtakes && !self.barriers.any());
+        let overtakes = kind == Kind::Sync && !self.is_born_bounded();
+        let is_first = |overtakes| self.is_idle() || (overtakes && !self.barriers().any());
         if self.gate().is_shut() || !is_first(overtakes) {
             return false;
         }
@@ -136,7 +135,7 @@ impl Lane {
     #[cold]
     fn join_the_readers_line(&self, waiter: &Waiter, kind: Kind) {
         if kind == Kind::SyncBarrier {
-            self.barriers.add();
+            self.barriers().add();
         }
         let _ = self.push(Job::marker(kind, waiter.pointer().to_word()));
     }

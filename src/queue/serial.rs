@@ -22,6 +22,7 @@ use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
 use crate::job::Shape;
+use crate::job::Stint;
 use crate::sync::Arc;
 use crate::sync::Reason;
 use crate::sync::is_child;
@@ -42,7 +43,7 @@ const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else 
 pub(super) enum Drained<'a> {
     /// The lane is idle, parked, or kept for a waiter: the caller owes nothing.
     Left,
-    /// There is more, and the budget is used up, a target is suspended, or something more urgent waits.
+    /// There is more, and the budget or the time is used up, a target is suspended, or something more urgent waits.
     More(Holder<'a>),
     /// The caller's own place in line has come.
     Mine(Holder<'a>),
@@ -68,7 +69,7 @@ impl Lane {
     }
 
     fn edge(&self, mut hold: Holder<'_>, kind: Kind) {
-        if self.engine.accepts(kind) {
+        if self.engine().accepts(kind) {
             return self.give(hold, Route::Lane);
         }
         self.walk(&mut hold, Until::End, Loss::Rejected);
@@ -133,8 +134,8 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             match self.drain(held, None, self.budget(BUDGET)) {
-                Drained::More(_) if self.engine.phase() == Phase::Forked => {}
-                Drained::More(more) if self.engine.phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
+                Drained::More(_) if self.engine().phase() == Phase::Forked => {}
+                Drained::More(more) if self.engine().phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
                 Drained::More(more) => self.give(more, Route::Back),
                 Drained::Left | Drained::Mine(_) => {}
@@ -162,13 +163,14 @@ impl Lane {
         left: &Cell<u32>,
     ) -> Drained<'a> {
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
+        let stint = Stint::default();
         let stop = Frame::run(self, Mode::Exclusive, || {
             loop {
-                match job::contain(|| self.run_jobs(&mut hold, me, left, &running)) {
+                match job::contain(|| self.run_jobs(&mut hold, me, left, &stint, &running)) {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
-                        self.engine.report_panic(self.label(), panic, closure);
+                        self.engine().report_panic(self.label(), panic, closure);
                     }
                 }
             }
@@ -194,6 +196,7 @@ impl Lane {
         hold: &mut Holder<'_>,
         me: Option<&Waiter>,
         left: &Cell<u32>,
+        stint: &Stint,
         running: &Cell<Option<&'static Shape>>,
     ) -> Stop {
         let shared = me.and_then(|me| me.shared(self));
@@ -240,7 +243,7 @@ impl Lane {
                         return Stop::More;
                     }
                     // A turn is one job at least. Whoever has come for its own place goes on to it.
-                    if me.is_none() && running.get().is_some() && self.is_outranked() {
+                    if me.is_none() && running.get().is_some() && self.is_to_make_way(stint) {
                         return Stop::More;
                     }
                     left.set(left.get() - 1);
@@ -286,7 +289,7 @@ impl Lane {
     /// True if no job may start here any more.
     #[inline]
     fn is_over(&self, stands_in_line: bool) -> bool {
-        match self.engine.phase() {
+        match self.engine().phase() {
             Phase::Open | Phase::Draining => false,
             Phase::Cancelling => self.is_cancelled(stands_in_line),
             Phase::Forked => true,
@@ -297,7 +300,7 @@ impl Lane {
     /// it is not the runtime's to stop; but it may not be the main thread.
     pub(super) fn is_cancelled(&self, stands_in_line: bool) -> bool {
         let may_be_a_stranger = || self.is_of_the_main_thread() && !planted!("main_jobs_stray");
-        self.engine.phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
+        self.engine().phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
     }
 
     /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
@@ -323,7 +326,7 @@ impl Lane {
         }
         if control.suspends > 0 {
             if self.has_handles() {
-                if self.engine.phase() == Phase::Cancelling {
+                if self.engine().phase() == Phase::Cancelling {
                     // The shutdown that dropped what suspended queues hold back has missed this one.
                     drop(control);
                     let is_left = self.walk(hold, Until::End, Loss::Ended) == 0;

@@ -95,7 +95,7 @@ impl Lane {
         let job = Job::token(move || drop(baggage));
         match self.target() {
             Some(target) => target.enqueue(job),
-            None => drop(self.engine.executor().submit(job, Route::Loose, self.qos())),
+            None => drop(self.engine().executor().submit(job, Route::Loose, self.qos())),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! sends the drain there.
 //!
 //! ```text
-//! 31          2      1         0
+//! 7           2      1         0
 //! [ 0          ][CANCEL][SUSPENDED]
 //! ```
 //!
@@ -14,6 +14,7 @@
 //!
 //! Every combination is legal; each flag mirrors its count.
 
+use crate::sync::AtomicU8;
 use crate::sync::AtomicU32;
 use crate::sync::AtomicUsize;
 use crate::sync::Ordering;
@@ -28,11 +29,11 @@ pub(super) enum Flag {
 
 /// The flags.
 #[derive(Debug)]
-pub(super) struct Gate(AtomicU32);
+pub(super) struct Gate(AtomicU8);
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self(AtomicU8::new(0))
     }
 
     /// True if the drain must look at the control before its next job.
@@ -48,16 +49,16 @@ impl Gate {
     /// True if the lane is suspended. For whoever runs below it, under the same rule as `is_shut`.
     #[inline]
     pub(super) fn is_suspended(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & Flag::Suspended as u32 != 0 // As in `is_shut`.
+        self.0.load(Ordering::Relaxed) & Flag::Suspended as u8 != 0 // As in `is_shut`.
     }
 
     /// Sets or clears a flag. The control is locked.
     pub(super) fn set(&self, flag: Flag, on: bool) {
         // Relaxed: the control's lock orders what stands behind the flag.
         if on {
-            self.0.fetch_or(flag as u32, Ordering::Relaxed);
+            self.0.fetch_or(flag as u8, Ordering::Relaxed);
         } else {
-            self.0.fetch_and(!(flag as u32), Ordering::Relaxed);
+            self.0.fetch_and(!(flag as u8), Ordering::Relaxed);
         }
     }
 }
@@ -266,13 +267,13 @@ impl Told {
 }
 
 /// How many barriers stand in a concurrent lane's line: while there is none, a reader need not line up behind jobs that it
-/// may overlap with.
+/// may overlap with. Each has a slot of 32 bytes, so memory ends before the count does.
 #[derive(Debug)]
-pub(super) struct Barriers(AtomicUsize);
+pub(super) struct Barriers(AtomicU32);
 
 impl Barriers {
     pub(super) fn none() -> Self {
-        Self(AtomicUsize::new(0))
+        Self(AtomicU32::new(0))
     }
 
     /// Before a barrier is pushed, so that whoever comes after it finds it counted.
@@ -332,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_gate_is_shut_while_either_flag_is_set() {
-        for before in 0..4_u32 {
+        for before in 0..4_u8 {
             for (flag, other) in [(Flag::Suspended, Flag::Cancel), (Flag::Cancel, Flag::Suspended)] {
                 let gate = Gate::new();
                 gate.set(Flag::Suspended, before & 1 != 0);
@@ -341,8 +342,8 @@ mod tests {
                 gate.set(flag, true);
                 assert!(gate.is_shut());
                 gate.set(flag, false);
-                assert_eq!(gate.is_shut(), before & other as u32 != 0);
-                assert_eq!(gate.is_suspended(), before & other as u32 & Flag::Suspended as u32 != 0);
+                assert_eq!(gate.is_shut(), before & other as u8 != 0);
+                assert_eq!(gate.is_suspended(), before & other as u8 & Flag::Suspended as u8 != 0);
             }
         }
     }

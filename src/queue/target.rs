@@ -6,6 +6,7 @@ use super::lane::Home;
 use super::lane::Lane;
 use crate::engine::Engine;
 use crate::error::BuildError;
+use crate::job::Stint;
 use crate::sync::Arc;
 use crate::sync::planted;
 use std::ptr;
@@ -56,7 +57,7 @@ impl Aim {
     /// Tells why a queue of this label and runtime may not target it.
     pub(super) fn may_bear(&self, label: &Arc<str>, engine: &Arc<Engine>) -> Result<(), BuildError> {
         let (label, lane) = (Arc::clone(label), self.lane());
-        if !Arc::ptr_eq(engine, &lane.engine) {
+        if !Arc::ptr_eq(engine, lane.engine()) {
             return Err(BuildError::ForeignTarget { label, target: Arc::clone(lane.label()) });
         }
         if lane.chain().count() > LONGEST_CHAIN {
@@ -100,13 +101,13 @@ impl Lane {
         self.target().is_some()
     }
 
-    /// True if something more urgent may wait for the thread that runs the lane's jobs. Below a target that is the thread
-    /// of the target's drain.
+    /// True if a drain of the lane makes way before its next job, for something more urgent or because its turn has lasted
+    /// long enough. Below a target it has the thread of the target's drain.
     #[inline]
-    pub(super) fn is_outranked(&self) -> bool {
+    pub(super) fn is_to_make_way(&self, stint: &Stint) -> bool {
         match self.home() {
-            None => self.engine.executor().is_outranked(self.qos()),
-            Some(Home::Target(target)) => target.is_outranked(),
+            None => self.engine().executor().is_to_make_way(self.qos(), stint),
+            Some(Home::Target(target)) => target.is_to_make_way(stint),
             Some(Home::MainThread(_)) => false,
         }
     }
@@ -114,6 +115,6 @@ impl Lane {
     /// True if a drain that has used up its budget may go on in place. Below a target it makes way: its siblings, and
     /// the target's barriers, stand in the target's line.
     pub(super) fn is_quiet(&self) -> bool {
-        self.home().is_none() && self.engine.executor().is_quiet()
+        self.home().is_none() && self.engine().executor().is_quiet()
     }
 }

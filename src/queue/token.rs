@@ -14,7 +14,7 @@ impl Lane {
             Some(Home::Target(target)) => target.enqueue(self.token()),
             Some(Home::MainThread(thread)) => self.ring(thread),
             // After the end of the pool the job comes back, and its drop sees to the lane.
-            None => drop(self.engine.executor().submit(self.token(), route, self.qos())),
+            None => drop(self.engine().executor().submit(self.token(), route, self.qos())),
         }
     }
 
@@ -31,7 +31,7 @@ struct Token(Arc<Lane>);
 impl Drop for Token {
     fn drop(&mut self) {
         let lane = &self.0;
-        match lane.engine.phase() {
+        match lane.engine().phase() {
             Phase::Forked => {}
             Phase::Cancelling => lane.abandon(),
             Phase::Open | Phase::Draining if lane.is_concurrent() => lane.run_concurrent(),

@@ -34,16 +34,13 @@ pub(super) enum Until {
 impl Lane {
     /// Makes the running drain drop what is pending, for `canceller`, which stands in line meanwhile.
     pub(super) fn register_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        if !control.cancellers.contains(&canceller) {
-            control.cancellers.push(canceller);
-        }
-        control.link(canceller);
+        control.add_canceller(canceller);
         self.gate().set(Flag::Cancel, true);
     }
 
     /// Undoes `register_canceller`, if it has been done.
     pub(super) fn deregister_canceller(&self, control: &mut Control, canceller: WaiterPointer) {
-        control.cancellers.retain(|other| *other != canceller);
+        control.remove_canceller(canceller);
         if !control.has_cancellers() {
             self.gate().set(Flag::Cancel, false);
         }
@@ -84,7 +81,7 @@ impl Lane {
                     Kind::Job | Kind::Barrier => {
                         let job = consumer.remove_at(cursor);
                         if self.is_concurrent() && shape.kind == Kind::Barrier {
-                            self.barriers.remove();
+                            self.barriers().remove();
                         }
                         count += 1;
                         self.lose(job, loss);
@@ -101,7 +98,7 @@ impl Lane {
                     }
                     Kind::Token if loss == Loss::Ended => {
                         let token = consumer.remove_at(cursor);
-                        self.engine.give_up(self.label(), token);
+                        self.engine().give_up(self.label(), token);
                     }
                     Kind::Cancel | Kind::Sync | Kind::CountedSync | Kind::SyncBarrier | Kind::Token | Kind::Noop => {}
                 },

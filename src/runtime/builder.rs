@@ -276,7 +276,7 @@ impl RuntimeBuilder {
         let _ = told.set(Arc::downgrade(&engine));
         if nice.is_some() {
             // If it cannot be started now, the first timer tries again and reports it.
-            drop(engine.event_loop());
+            let _ = engine.event_loop();
         }
         Ok(Runtime { engine, threads, main: OnceLock::new(), scope: Mutex::default(), drop_within: self.drop_within })
     }

@@ -139,8 +139,8 @@ impl Runtime {
             limit: counts.limit,
             started: counts.started,
             queued: counts.queued,
-            event_loop_wakeups: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups()),
-            timer_wakeups_saved: event_loop.as_ref().map_or(0, |event_loop| event_loop.wakeups_saved()),
+            event_loop_wakeups: event_loop.map_or(0, |event_loop| event_loop.wakeups()),
+            timer_wakeups_saved: event_loop.map_or(0, |event_loop| event_loop.wakeups_saved()),
         }
     }
 

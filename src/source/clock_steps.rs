@@ -126,7 +126,7 @@ impl<P> SourceBuilder<ClockSteps, P> {
             Ok(event_loop) => event_loop,
             Err(error) => return Err(ClockError::NoEventLoop { label, error }),
         };
-        let watch = match &event_loop {
+        let watch = match event_loop {
             None => None,
             Some(event_loop) => {
                 let key = event_loop.watch_steps(Arc::<Delivery<ClockSteps>>::clone(&delivery), label)?;

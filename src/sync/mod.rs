@@ -29,8 +29,9 @@ mod ticket;
 mod tickets;
 
 pub(crate) use face::{
-    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex, MutexGuard,
-    Steal, Stealer, UnsafeCell, fence, handshake, is_first_thread, ordinal, spin_loop, thread_local, yield_now,
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Condvar, Deque, Injector, Mutex,
+    MutexGuard, Steal, Stealer, UnsafeCell, fence, handshake, is_first_thread, ordinal, spin_loop, thread_local,
+    yield_now,
 };
 pub(crate) use fork::{is_child, watch_forks};
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]

@@ -8,7 +8,7 @@ pub(crate) use parking_lot::{Condvar, MutexGuard};
 pub(crate) use std::hint::spin_loop;
 #[cfg(not(concourse_tsan))]
 pub(crate) use std::sync::atomic::fence;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 pub(crate) use std::thread::yield_now;
 pub(crate) use std::thread_local;
 

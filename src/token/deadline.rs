@@ -124,7 +124,7 @@ impl CancelToken {
             Some(engine) => Arc::clone(engine),
             None => Arc::clone(Runtime::default_runtime().engine()),
         };
-        let Some(event_loop) = engine.event_loop()? else { return Ok(false) };
+        let Some(event_loop) = engine.event_loop()?.cloned() else { return Ok(false) };
         let bell = Arc::new(Bell { node: Arc::downgrade(&self.node), engine });
         let Ok(key) = event_loop.arm(deadline.clock(), deadline.at(), Duration::ZERO, bell, None) else {
             return Ok(false);

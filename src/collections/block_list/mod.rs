@@ -95,12 +95,13 @@ impl BlockList {
         Self { tail: State::new(), first: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Appends a job. Allocates only if the cache has no block.
+    /// Appends a job. Allocates only if the cache has no block. Asks for the cache only if the list has no room, so that
+    /// what stands between the two need not be read for every job.
     ///
     /// Inlined into the caller, so that a closure's captures go from registers to their slot: copies in between are read
     /// back in other widths than they were written in, and each such read waits for the stores to leave the core.
     #[inline(always)]
-    pub(crate) fn push(&self, job: Job, cache: &BlockCache) -> Pushed {
+    pub(crate) fn push<'a>(&self, job: Job, cache: impl FnOnce() -> &'a BlockCache) -> Pushed {
         let (shape, words) = job.into_parts();
         yield_point();
         let idle = self.tail.glance();
@@ -110,7 +111,7 @@ impl BlockList {
             // SAFETY: the claim makes the slot this thread's, and keeps the consumer from leaving the block.
             (unsafe { slot_at(claimed) }, claimed.is_idle())
         } else {
-            self.claim_beyond(claimed, cache)
+            self.claim_beyond(claimed, cache())
         };
         slot.words.with_mut(|place| {
             // SAFETY: the slot is this thread's until its shape is published.

@@ -64,7 +64,7 @@ impl Backlog {
 
     /// True if nothing seems to be queued here. Only a hint: what is being pushed right now may be missed.
     pub(crate) fn seems_empty(&self) -> bool {
-        !self.demand.read().iter().any(|class| self.has(class))
+        !self.demand.classes().iter().any(|class| self.has(class))
     }
 
     /// About how many jobs are queued here.

@@ -1,13 +1,15 @@
-//! Which classes may have jobs, in one word: a worker sees with one load whether anything more urgent waits.
+//! Which classes may have jobs, and how long a turn may be, in one word: a drain sees with one load whether it is to make
+//! way.
 //!
 //! The word decides where a worker looks first, and never whether it may sleep: who goes to sleep looks at the queues
 //! themselves. So an error in it could cost order, but no job; the protocol below costs neither.
 //!
 //! ```text
 //! 63                    5 4                     0
-//! [ 0                    ][ one bit for each class ]     the more urgent, the higher
+//! [ TICKS                ][ one bit for each class ]     the more urgent, the higher
 //! ```
 //!
+//! * `TICKS`: how often the sentinel has found jobs waiting. Only whether it has changed means anything.
 //! * A bit that is set may be out of date: its class has run empty, and nobody has had a reason to say so.
 //! * A bit that is clear means that nothing is queued in its class, except while somebody stands between publishing a
 //!   job and noting it, or between striking the class and looking at it again.
@@ -28,7 +30,8 @@ use crate::sync::planted;
 pub(crate) const CLASSES: usize = 5;
 
 const CLASS: Field = Field::lowest(CLASSES as u32);
-const _: () = assert!(CLASS.end() == CLASSES as u32);
+const TICKS: Field = CLASS.above(64 - CLASSES as u32);
+const _: () = assert!(CLASS.end() == CLASSES as u32 && TICKS.end() == 64);
 
 /// A set of classes, which are numbered from the least urgent one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,24 @@ impl Classes {
     }
 }
 
+/// A reading of the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot(u64);
+
+impl Snapshot {
+    /// The classes that may have jobs.
+    #[inline]
+    pub(crate) fn classes(self) -> Classes {
+        Classes(CLASS.get(self.0))
+    }
+
+    /// What the sentinel's clock shows.
+    #[inline]
+    pub(crate) fn ticks(self) -> u64 {
+        TICKS.get(self.0)
+    }
+}
+
 /// The word.
 #[derive(Debug)]
 pub(crate) struct Demand(Line<AtomicU64>);
@@ -86,17 +107,28 @@ impl Demand {
         Self(Line(AtomicU64::new(0)))
     }
 
+    #[inline]
+    pub(crate) fn read(&self) -> Snapshot {
+        // Relaxed: the word says where to look, and the queue that is looked at carries the job.
+        Snapshot(self.0.load(Ordering::Relaxed))
+    }
+
     /// The classes that may have jobs.
     #[inline]
-    pub(crate) fn read(&self) -> Classes {
-        // Relaxed: the word says where to look, and the queue that is looked at carries the job.
-        Classes(self.0.load(Ordering::Relaxed))
+    pub(crate) fn classes(&self) -> Classes {
+        self.read().classes()
+    }
+
+    /// Lets a tick of the clock by which drains measure their turns go by.
+    pub(crate) fn tick(&self) {
+        // Relaxed: a drain that has not seen it yet will see it between two of its next jobs.
+        self.0.fetch_add(TICKS.one(), Ordering::Relaxed);
     }
 
     /// Notes that there may be jobs of `class`. Whoever has published one has fenced since.
     #[inline]
     pub(crate) fn note(&self, class: usize) {
-        if !self.read().has(class) {
+        if !self.classes().has(class) {
             // Relaxed: the fences order it, here and in `strike`.
             self.0.fetch_or(1 << class, Ordering::Relaxed);
         }
@@ -130,6 +162,25 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_changes_no_class_and_no_class_changes_the_clock() {
+        for before in all() {
+            for class in 0..CLASSES {
+                let demand = Demand(Line(AtomicU64::new(before.0)));
+                demand.tick();
+                assert_eq!((demand.classes(), demand.read().ticks()), (before, 1));
+                demand.note(class);
+                demand.strike(before);
+                assert_eq!(demand.read().ticks(), 1);
+                demand.tick();
+                assert_eq!(demand.read().ticks(), 2);
+            }
+        }
+        let last = Demand(Line(AtomicU64::new(TICKS.mask() | 1)));
+        last.tick();
+        assert_eq!((last.classes(), last.read().ticks()), (Classes(1), 0));
+    }
+
+    #[test]
     fn classes_come_the_most_urgent_first() {
         for classes in all() {
             let numbers: Vec<_> = (0..CLASSES).rev().filter(|class| classes.0 >> class & 1 == 1).collect();
@@ -152,11 +203,11 @@ mod tests {
             for class in 0..CLASSES {
                 let demand = Demand(Line(AtomicU64::new(before.0)));
                 demand.note(class);
-                assert_eq!(demand.read().0, before.0 | 1 << class);
+                assert_eq!(demand.classes().0, before.0 | 1 << class);
                 demand.fence_and_note(class);
-                assert_eq!(demand.read().0, before.0 | 1 << class);
+                assert_eq!(demand.classes().0, before.0 | 1 << class);
                 demand.strike(before.above(class));
-                assert_eq!(demand.read().0, before.below(class).0 | 1 << class);
+                assert_eq!(demand.classes().0, before.below(class).0 | 1 << class);
             }
         }
     }

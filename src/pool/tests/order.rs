@@ -77,3 +77,29 @@ fn jobs_from_outside_run_in_order_on_one_thread() {
     assert!(pool.quiesce(soon(), &|| false));
     assert!(seen.lock().iter().copied().eq(0..10_000));
 }
+
+#[test]
+fn drains_from_outside_come_next_when_one_makes_way_although_the_own_deque_is_full() {
+    const OWN: usize = 30;
+    let pool = Pool::new(config(1, 1));
+    let (inner, seen) = (Arc::clone(&pool), Arc::new(Mutex::new(Vec::new())));
+    let (begun, go) = (Count::new(), Door::new());
+    let (kept, tell, gate) = (Arc::clone(&seen), begun.clone(), go.clone());
+    lane(&pool, move || {
+        // The first look of a round: the next ones would find these.
+        for _ in 0..OWN {
+            let own = Arc::clone(&kept);
+            inner.submit(Job::token(move || own.lock().push("own")), Route::Lane, Qos::Default).unwrap();
+        }
+        tell.bump();
+        gate.pass();
+        inner.submit(Job::token(|| ()), Route::Back, Qos::Default).unwrap();
+    });
+    until("the lane runs", || begun.get() == 1);
+    let outside = Arc::clone(&seen);
+    lane(&pool, move || outside.lock().push("outside"));
+    go.open();
+    assert!(pool.quiesce(soon(), &|| false));
+    let seen = seen.lock();
+    assert_eq!((seen[0], seen.len()), ("outside", OWN + 1));
+}

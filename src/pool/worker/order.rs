@@ -23,7 +23,7 @@ impl Worker {
     /// True if there may be jobs that go before those in the own deque.
     #[inline(always)]
     pub(super) fn is_urgent_demanded(&self) -> bool {
-        self.crew.backlog.demand.read().reach_above(self.class.get())
+        self.crew.backlog.demand.classes().reach_above(self.class.get())
     }
 
     /// The next job in this worker's order, from wherever.
@@ -38,6 +38,13 @@ impl Worker {
             _ if looks.is_multiple_of(LANES) => self.urgent().or_else(|| self.lane()).or_else(|| self.in_order()),
             _ => self.in_order(),
         }
+    }
+
+    /// A drain makes way: the others of its class need not wait for the turns of those that the own deque still has.
+    pub(super) fn look_for_lanes_next(&self) {
+        let looks = self.looks.get();
+        // In the last round the next one is for the oldest own job.
+        self.looks.set(if looks < LANES { looks.min(OLDEST) } else { looks - looks % LANES });
     }
 
     /// Goes over to a job of `class`.
@@ -64,7 +71,7 @@ impl Worker {
 
     /// A job that goes before those in the own deque, if there are any.
     fn urgent(&self) -> Option<Job> {
-        let classes = self.crew.backlog.demand.read().above(self.class.get());
+        let classes = self.crew.backlog.demand.classes().above(self.class.get());
         if classes.is_empty() || self.deque.is_empty() {
             return None;
         }
@@ -85,7 +92,7 @@ impl Worker {
 
     /// The most urgent job outside of the own deque, of class `least` or above.
     pub(super) fn outside(&self, least: usize) -> Option<Job> {
-        self.first_of(self.crew.backlog.demand.read().from(least))
+        self.first_of(self.crew.backlog.demand.classes().from(least))
     }
 
     /// The most urgent job of `classes` outside of the own deque.
@@ -101,7 +108,7 @@ impl Worker {
     /// A job of a class that more urgent ones may keep waiting. These classes take turns, so that none waits for more
     /// than `CLASSES - 1` such looks.
     fn out_of_order(&self) -> Option<Job> {
-        let demanded = self.crew.backlog.demand.read();
+        let demanded = self.crew.backlog.demand.classes();
         let waiting = demanded.below(demanded.first()?);
         let next = waiting.below(self.overdue.get());
         next.iter().chain(waiting.iter()).find_map(|class| {

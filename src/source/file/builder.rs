@@ -159,7 +159,7 @@ impl<K: Pending, P> SourceBuilder<K, P> {
         let label = self.label.clone().unwrap_or_else(|| Arc::clone(delivery.label()));
         let event_loop = delivery.engine().event_loop();
         let event_loop = event_loop.map_err(|error| FileError::NoEventLoop { label: Arc::clone(&label), error })?;
-        let started = match &event_loop {
+        let started = match event_loop {
             None if is_child() => return Err(FileError::Forked { label }),
             None => Started::LoopHasEnded,
             Some(event_loop) => {

@@ -220,7 +220,7 @@ impl MemoryPressure {
             gauge: Gauge::new(description.calm),
             posts,
             armed: None,
-            event_loop: Arc::downgrade(&event_loop),
+            event_loop: Arc::downgrade(event_loop),
             delivery: Arc::downgrade(delivery),
         });
         Ok(true)

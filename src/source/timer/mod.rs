@@ -275,11 +275,12 @@ impl<P> SourceBuilder<Timer, P> {
         let delivery = self.source.handle.delivery();
         delivery.pending().check()?;
         let event_loop = delivery.engine().event_loop()?;
-        if let Some(event_loop) = &event_loop {
+        if let Some(event_loop) = event_loop {
             delivery.pending().start(event_loop, delivery);
         }
+        let has_ended = event_loop.is_none();
         let source = self.start();
-        if event_loop.is_none() {
+        if has_ended {
             source.handle.delivery().end();
         }
         Ok(source)
