@@ -163,7 +163,8 @@ impl OperationQueue {
 
     /// Waits until the queue has nothing left, what is added meanwhile included.
     ///
-    /// A thread that waits on a worker of a [`Runtime`] does not keep a core from other work.
+    /// A thread that waits on a worker of a [`Runtime`] does not keep a core from other work. What a suspended queue has
+    /// stays there until somebody resumes it.
     ///
     /// # Errors
     ///
