@@ -27,6 +27,13 @@ use std::time::Duration;
 /// It is added by [`run`](Self::run), [`try_run`](Self::try_run) or [`retry`](Self::retry). What it depends on is said
 /// before, and exists by then, so that no cycle can be built, and an operation cannot be added twice: both are questions of
 /// types here. Dependencies may belong to other queues, and to other runtimes.
+///
+/// ```compile_fail,E0382
+/// # let ops = concourse::OperationQueue::new("twice");
+/// let operation = ops.operation("once");
+/// operation.run(|| ());
+/// operation.run(|| ());
+/// ```
 #[must_use = "an operation is added by `run`, `try_run` or `retry`"]
 pub struct OperationBuilder<I = ()> {
     queue: OperationQueue,
@@ -216,7 +223,8 @@ impl<I: Send + 'static> OperationBuilder<I> {
 
     /// Begins the operation at the earliest when so long has passed from now on, that is, from when it is added.
     ///
-    /// An operation that waits for its time when its runtime ends is dropped, in a drain too.
+    /// It may depend on others as well, and begins when all of that is over. An operation that waits for its time when its
+    /// runtime ends is dropped, in a drain too.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -13,11 +13,11 @@ use crate::sync::Arc;
 use crate::sync::yield_point;
 use std::collections::BTreeSet;
 
-/// The way along dependencies from an operation to the first that is `wanted`, both included.
-pub(super) fn way(from: &Arc<Record>, wanted: impl Fn(&Arc<Record>) -> bool) -> Option<Vec<Arc<Record>>> {
+/// The way along dependencies from one of these operations to the first that is `wanted`, both included.
+fn way(mut from: Vec<Arc<Record>>, wanted: impl Fn(&Arc<Record>) -> bool) -> Option<Vec<Arc<Record>>> {
     let mut seen = BTreeSet::new();
     let mut way = Vec::new();
-    let mut next = Some(Arc::clone(from));
+    let mut next = from.pop();
     loop {
         if let Some(record) = next.take().filter(|record| seen.insert(Arc::as_ptr(record).addr())) {
             let is_wanted = wanted(&record);
@@ -27,17 +27,19 @@ pub(super) fn way(from: &Arc<Record>, wanted: impl Fn(&Arc<Record>) -> bool) -> 
                 return Some(way.into_iter().map(|(record, _)| record).collect());
             }
         }
-        let (_, dependencies) = way.last_mut()?;
-        match dependencies.next() {
-            Some(edge) => next = Some(edge.on),
-            None => _ = way.pop(),
+        match way.last_mut() {
+            Some((_, dependencies)) => match dependencies.next() {
+                Some(edge) => next = Some(edge.on),
+                None => _ = way.pop(),
+            },
+            None => next = Some(from.pop()?),
         }
     }
 }
 
 /// Makes `record` depend on `on`.
 pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), DependencyError> {
-    let way_back = || way(on, |other| Arc::ptr_eq(other, record));
+    let way_back = || way(vec![Arc::clone(on)], |other| Arc::ptr_eq(other, record));
     #[cfg(concourse_planted = "operation_looks_for_a_cycle_first")]
     let found = way_back();
     let edge = Edge { on: Arc::clone(on), need: Need::Success };
@@ -57,7 +59,7 @@ pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), Depen
     Ok(())
 }
 
-/// True if the calling thread keeps `record`, or something that it depends on, from going on.
-pub(super) fn is_held_up(record: &Arc<Record>) -> bool {
-    way(record, |record| record.ended().is_none() && record.station.is_held_up(record.number)).is_some()
+/// True if the calling thread keeps any of these operations, or something that one depends on, from going on.
+pub(super) fn is_held_up(records: Vec<Arc<Record>>) -> bool {
+    way(records, |record| record.ended().is_none() && record.station.is_held_up(record.number)).is_some()
 }

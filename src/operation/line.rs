@@ -11,6 +11,22 @@ use std::collections::BTreeMap;
 /// nobody starves, an operation rises by one priority each time [`Priority::PATIENCE`] others have gone before it: one that
 /// became ready later goes before it no more than that often for each priority above its own. Priorities count in a queue
 /// with [`Order::Priority`] only.
+///
+/// ```
+/// use concourse::{OperationQueue, Priority};
+/// use std::sync::mpsc;
+///
+/// let ops = OperationQueue::builder("trains").max_concurrent(1).build();
+/// let (platform, trains) = mpsc::channel();
+/// let guard = ops.suspend_guard()?;
+/// for (train, priority) in [("freight", Priority::Low), ("local", Priority::Normal), ("express", Priority::High)] {
+///     let platform = platform.clone();
+///     ops.operation(train).priority(priority).run(move || platform.send(train).unwrap());
+/// }
+/// drop(guard);
+/// assert_eq!(trains.iter().take(3).collect::<Vec<_>>(), ["express", "local", "freight"]);
+/// # Ok::<(), concourse::SuspendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// After everything else.

@@ -116,6 +116,17 @@ use std::time::Duration;
 ///
 /// A handle is cheap to clone; all clones are the same operation, and each may wait for the value, which they share. Dropping
 /// a handle changes nothing. It is a future as well.
+///
+/// ```
+/// use concourse::{OperationQueue, OperationState};
+///
+/// let ops = OperationQueue::new("answers");
+/// let answer = ops.operation("answer").run(|| 42);
+/// let same = answer.clone();
+/// assert_eq!((*answer.wait()?, *concourse::block_on(same)?), (42, 42));
+/// assert_eq!(answer.state(), OperationState::Finished);
+/// # Ok::<(), concourse::OperationError>(())
+/// ```
 pub struct Operation<T> {
     record: Arc<Record>,
     value: Arc<Slot<T>>,
@@ -184,7 +195,7 @@ impl<T> Operation<T> {
     /// As [`wait`](Self::wait), and [`OperationError::TimedOut`], after which the operation goes on.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Arc<T>, OperationError> {
         if !timeout.is_zero() {
-            if graph::is_held_up(&self.record) {
+            if graph::is_held_up(vec![Arc::clone(&self.record)]) {
                 return Err(OperationError::WouldDeadlock { label: Arc::clone(&self.record.label) });
             }
             // An operation that has ended is waited for as well, until everybody else has been told.

@@ -1,8 +1,9 @@
 //! How much of something is done, as a tree of parts.
 //!
-//! A node counts in units of 2<sup>-40</sup> of its own units, in which the part that a child has done times its weight is a
-//! whole number. So nothing is rounded twice, a node whose children are done is done, and what a change is worth above is
-//! the difference of two numbers that were taken under the node's lock. Changes of several children add up in any order.
+//! A node counts in units of 2<sup>-40</sup> of its own units, in which the part that a child has done, rounded down to such a
+//! unit, times its weight is a whole number. So a node whose children are done is done, and one whose children are not is
+//! not; and what a change is worth above is the difference of two numbers that were taken under the node's lock, so that
+//! changes of several children add up in any order.
 
 use crate::queue::Dispatch;
 use crate::source::Add;
@@ -22,10 +23,10 @@ const WHOLE: u64 = 1 << 40;
 /// ```
 /// use concourse::Progress;
 ///
-/// let backup = Progress::new(10);
-/// let (files, index) = (backup.child(8, 4_096), backup.child(2, 1));
+/// let backup = Progress::new(8);
+/// let (files, index) = (backup.child(6, 4_096), backup.child(2, 1));
 /// files.add(2_048);
-/// assert_eq!((backup.completed(), backup.fraction()), (4, 0.4));
+/// assert_eq!((backup.completed(), backup.fraction()), (3, 0.375));
 /// files.add(2_048);
 /// index.finish();
 /// assert!(backup.is_finished());

@@ -2,6 +2,7 @@
 
 use super::OperationBuilder;
 use super::dot::dot;
+use super::graph::is_held_up;
 use super::line::Order;
 use super::observers::OperationChange;
 use super::record::Withdrawal;
@@ -166,7 +167,7 @@ impl OperationQueue {
     ///
     /// # Errors
     ///
-    /// [`OperationError::WouldDeadlock`] on a thread that runs an operation of this queue.
+    /// [`OperationError::WouldDeadlock`] on a thread that runs an operation of this queue, or one that this queue waits for.
     pub fn wait_until_finished(&self) -> Result<(), OperationError> {
         self.wait_timeout(Duration::MAX)
     }
@@ -178,12 +179,14 @@ impl OperationQueue {
     /// As [`wait_until_finished`](Self::wait_until_finished), and [`OperationError::TimedOut`].
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), OperationError> {
         let station = self.station();
-        if station.runs_here() {
+        let is_finished = if timeout.is_zero() {
+            station.is_empty()
+        } else if is_held_up(station.unfinished()) {
             return Err(OperationError::WouldDeadlock { label: Arc::clone(&station.label) });
-        }
-        let emptied = station.is_empty()
-            || (!timeout.is_zero() && wait_at(&**station, &Reason::Completion, deadline_after(timeout)));
-        if emptied { Ok(()) } else { Err(OperationError::TimedOut { after: timeout }) }
+        } else {
+            wait_at(&**station, &Reason::Completion, deadline_after(timeout))
+        };
+        if is_finished { Ok(()) } else { Err(OperationError::TimedOut { after: timeout }) }
     }
 
     /// How many operations have been added and are not over, barriers included.

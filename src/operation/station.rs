@@ -255,12 +255,6 @@ impl Station {
         }
     }
 
-    /// True if the calling thread runs any operation of this queue.
-    pub(super) fn runs_here(&self) -> bool {
-        let thread = parker();
-        self.board.lock().runners.values().any(|runner| Arc::ptr_eq(&runner.thread, &thread))
-    }
-
     /// True if the calling thread keeps an operation that is not over from going on: it runs it, or it has all places in
     /// which it could run.
     pub(super) fn is_held_up(&self, number: u64) -> bool {

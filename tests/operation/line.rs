@@ -248,7 +248,13 @@ fn a_wait_for_what_depends_on_the_waiting_operation_is_an_error() {
         (OperationQueue::builder("ops").on(&runtime).build(), OperationQueue::builder("other").on(&runtime));
     let other = other.build();
     let (sent, received) = std::sync::mpsc::channel::<Operation<()>>();
-    let waits = ops.operation("waits").run(move || received.recv().unwrap().wait().unwrap_err());
+    let all = other.clone();
+    let waits = ops.operation("waits").run(move || {
+        let error = received.recv().unwrap().wait().unwrap_err();
+        assert!(matches!(all.wait_until_finished(), Err(OperationError::WouldDeadlock { .. })));
+        assert!(matches!(all.wait_timeout(Duration::ZERO), Err(OperationError::TimedOut { .. })));
+        error
+    });
     let first = other.operation("first").after(&waits).run(|| ());
     let second = other.operation("second").after(&first).run(|| ());
     sent.send(second.clone()).unwrap();
