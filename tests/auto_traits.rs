@@ -60,6 +60,9 @@ fn sources_are_shared_between_threads() {
     shared::<Source<source::Port<std::cell::Cell<u8>>>>();
     shared::<source::Sender<std::cell::Cell<u8>>>();
     shared::<source::Edge>();
+    shared::<source::SourceStream<source::Timer>>();
+    shared::<source::SourceStream<source::Replace<std::cell::Cell<u8>>>>();
+    shared::<source::MessageStream<String>>();
     // A value that must stay on one thread at a time makes no difference: it is only ever moved.
     shared::<Source<source::Replace<std::cell::Cell<u8>>>>();
 }
@@ -156,6 +159,7 @@ fn what_stands_for_a_duty_is_not_copied() {
     is_not!(InactiveQueue, Clone);
     is_not!(SuspendGuard, Clone);
     is_not!(source::SuspendedSource, Clone);
+    is_not!(source::SourceStream<source::Add>, Clone);
     is_not!(After, Clone);
     is_not!(Runtime, Clone);
     is_not!(Membership, Clone);
@@ -170,6 +174,7 @@ fn everything_can_be_shown() {
     shown::<(Group, Membership, Semaphore, Permit, Event, Done<u8>, WorkItem, Outcome, Cancellation)>();
     shown::<(Source, source::Handle, source::SuspendedSource, source::SourceBuilder, source::Schedule)>();
     shown::<(source::Sender<u8>, source::Messages<u8>, source::Port<u8>)>();
+    shown::<(source::SourceStream<source::Add>, source::MessageStream<u8>)>();
     shown::<(source::SourceBuilder<source::Add, source::Paced>, source::Edge, source::Paced, source::Unpaced)>();
     shown::<(StallPolicy, StallReport, WaitingThread, PanicReport<'static>, LossReport<'static>)>();
     // The closure that they give back need not be.
