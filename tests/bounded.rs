@@ -377,3 +377,67 @@ fn a_drain_runs_what_has_places() {
     assert!(report.complete && report.dropped == 0 && report.rejected == 0, "{report:?}");
     assert!(group.is_empty() && bounded.waiting() == 0);
 }
+
+#[test]
+fn a_place_that_is_granted_counts_for_the_producer_that_waited_for_it() {
+    for _ in 0..100 {
+        let queue = Queue::serial("own");
+        let guard = queue.suspend_guard().unwrap();
+        let bounded = Bounded::new(&queue, NonZeroUsize::MIN).when_full(WhenFull::Block);
+        let (told, answer) = std::sync::mpsc::channel();
+        let own = bounded.clone();
+        bounded.exec_async(move || {
+            let is_refused = match own.try_exec_async(|| ()) {
+                Ok(()) => false,
+                Err(SubmitError::WouldDeadlock { .. }) => true,
+                Err(error) => panic!("{error:?}"),
+            };
+            told.send(is_refused).unwrap();
+        });
+        let other = bounded.clone();
+        let producer = spawn_blocked(move || other.exec_async(|| ()));
+        drop(guard);
+        // The producer has the only place from the moment in which the job began.
+        assert_eq!(answer.recv_timeout(GENEROUS), Ok(true));
+        producer.join().unwrap();
+    }
+}
+
+#[test]
+fn what_is_submitted_by_the_destructor_of_a_cancelled_job_is_not_cancelled_in_its_place() {
+    struct Successor(Bounded, Arc<Mutex<Vec<usize>>>, usize);
+    impl Drop for Successor {
+        fn drop(&mut self) {
+            let (log, number) = (Arc::clone(&self.1), self.2 + 10);
+            self.0.try_exec_async(move || log.lock().unwrap().push(number)).unwrap();
+        }
+    }
+    let mut held = Held::new();
+    let bounded = Bounded::new(&held.queue, places(8));
+    for number in 0..3 {
+        let successor = Successor(bounded.clone(), Arc::clone(&held.log), number);
+        bounded.exec_async(move || {
+            successor.1.lock().unwrap().push(successor.2);
+            std::mem::forget(successor);
+        });
+    }
+    assert_eq!(held.queue.cancel_pending(), 3);
+    assert_eq!(held.finish(), [10, 11, 12]);
+}
+
+#[test]
+fn a_key_that_cannot_be_cloned_takes_no_place() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Once(u8);
+    impl Clone for Once {
+        fn clone(&self) -> Self {
+            panic!("there is one")
+        }
+    }
+    let mut held = Held::new();
+    let bounded = Bounded::keyed(&held.queue, NonZeroUsize::MIN);
+    let submission = std::panic::AssertUnwindSafe(|| bounded.exec_latest(Once(0), || ()));
+    assert!(std::panic::catch_unwind(submission).is_err());
+    bounded.try_exec_async(held.note(1)).unwrap();
+    assert_eq!(held.finish(), [1]);
+}

@@ -3,6 +3,7 @@
 
 mod records;
 
+use concourse::Bounded;
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
@@ -12,13 +13,17 @@ use concourse::Queue;
 use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::Source;
+use concourse::SubmitError;
 use concourse::SyncError;
+use concourse::TaskError;
+use concourse::WhenFull;
 use records::Fate;
 use records::Records;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::event::poll;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -745,4 +750,23 @@ fn the_queue_outlives_its_runtime() {
     assert!(!is_readable(&main));
     assert!(main.try_exec_async(|| ()).is_err());
     assert_eq!(main.exec_sync(|| 7), 7);
+}
+
+#[test]
+fn the_main_thread_is_told_that_what_it_waits_for_in_its_own_queue_never_comes() {
+    let runtime = runtime();
+    let main = owned(&runtime);
+    let task = main.submit(|| 1);
+    assert!(matches!(task.wait(), Err(TaskError::WouldDeadlock { .. })));
+    let bounded = Bounded::new(&main, NonZeroUsize::MIN).when_full(WhenFull::Block);
+    bounded.exec_async(|| ());
+    assert!(matches!(bounded.try_exec_async(|| ()), Err(SubmitError::WouldDeadlock { .. })));
+    assert_eq!(main.turn(10).unwrap(), 2);
+    // Whoever may be served by the main thread waits as before.
+    let waiter = thread::spawn({
+        let task = main.submit(|| 2);
+        move || task.wait()
+    });
+    turn_until(&main, || waiter.is_finished());
+    assert_eq!(waiter.join().unwrap(), Ok(2));
 }

@@ -4,10 +4,15 @@ use concourse::Event;
 use concourse::Runtime;
 use concourse::TaskError;
 use concourse::Tasks;
+use futures_core::Stream;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::task::Context;
+use std::task::Wake;
+use std::task::Waker;
 
 fn runtime() -> Runtime {
     Runtime::builder().threads(4).build().unwrap()
@@ -163,4 +168,24 @@ fn a_map_that_becomes_unordered_loses_nothing_and_keeps_its_places() {
     let mut rest: Vec<_> = mapped.unordered().collect();
     rest.sort_by_key(|(place, _)| *place);
     assert!(rest.into_iter().eq((1..10).map(|n| (n, Ok(n)))));
+}
+
+#[test]
+fn a_waker_that_panics_while_a_task_does_harms_nobody() {
+    struct Angry;
+    impl Wake for Angry {
+        fn wake(self: Arc<Self>) {
+            panic!("not now")
+        }
+    }
+    let runtime = runtime();
+    let (queue, waker) = (runtime.serial("panics"), Waker::from(Arc::new(Angry)));
+    let guard = queue.suspend_guard().unwrap();
+    let mut tasks = Tasks::new();
+    tasks.push(queue.submit(|| -> u32 { panic!("a task") }));
+    let mut stream = tasks.stream();
+    assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    drop(guard);
+    let ended = concourse::block_on(std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)));
+    assert!(matches!(ended, Some((0, Err(TaskError::Panicked { .. })))), "{ended:?}");
 }

@@ -19,10 +19,14 @@ use concourse::TaskError;
 use concourse::WaitError;
 use concourse::WorkItem;
 use concourse::block_on;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Wake;
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -439,4 +443,26 @@ fn a_wait_under_a_token_still_says_that_it_would_never_end() {
     });
     item.job().unwrap()();
     assert_eq!(item.wait_or(&CancelToken::new()), Ok(concourse::Outcome::Finished));
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_asleep() {
+    struct Angry;
+    impl Wake for Angry {
+        fn wake(self: Arc<Self>) {
+            panic!("not now")
+        }
+    }
+    let (token, waker) = (CancelToken::new(), Waker::from(Arc::new(Angry)));
+    let mut cancelled = token.cancelled();
+    assert!(Pin::new(&mut cancelled).poll(&mut Context::from_waker(&waker)).is_pending());
+    let behind = token.clone();
+    let waiter = spawn_blocked(move || behind.wait_timeout(GENEROUS));
+    let (queue, (gone, captured)) = (Queue::serial("held"), count());
+    let _guard = queue.suspend_guard().unwrap();
+    let capture = captured();
+    queue.exec_async(token.job(move || drop(capture)));
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| token.cancel())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"not now"));
+    assert_eq!((waiter.join().unwrap(), gone.load(Ordering::SeqCst)), (Ok(()), 1));
 }

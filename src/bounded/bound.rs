@@ -9,14 +9,15 @@ use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::Ticket;
-use crate::sync::Tickets;
 use crate::sync::yield_point;
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// What is settled under the lock.
 struct Places {
     free: usize,
-    line: Tickets,
+    /// Who waits for a place, and for which member. A place that is granted is the member's from then on.
+    line: VecDeque<(u64, Arc<Ticket>)>,
     /// The queues that share the bound, by their numbers.
     members: BTreeMap<u64, Member>,
     admitted: u64,
@@ -44,7 +45,7 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) fn new(capacity: usize) -> Arc<Self> {
-        let places = Places { free: capacity, line: Tickets::default(), members: BTreeMap::new(), admitted: 0 };
+        let places = Places { free: capacity, line: VecDeque::new(), members: BTreeMap::new(), admitted: 0 };
         Arc::new(Self { capacity, places: Mutex::new(places) })
     }
 
@@ -80,11 +81,14 @@ impl Bound {
     pub(super) fn give(&self, member: u64) -> Option<Arc<Ticket>> {
         let mut places = self.places.lock();
         places.change(member, |taken| taken - 1);
-        let first = places.line.claim_first();
-        if first.is_none() {
-            places.free += 1;
+        while let Some((heir, first)) = places.line.pop_front() {
+            if first.claim() {
+                places.change(heir, |taken| taken + 1);
+                return Some(first);
+            }
         }
-        first
+        places.free += 1;
+        None
     }
 
     /// How many places are not free.
@@ -98,7 +102,6 @@ impl Bound {
         let queues: Vec<_> = {
             let places = self.places.lock();
             let taking = places.members.values().filter(|member| member.taken > 0);
-            // A place that has been granted, and that nobody has settled in yet, may go to any queue.
             if taking.clone().map(|member| member.taken).sum::<usize>() < self.capacity {
                 return None;
             }
@@ -118,27 +121,21 @@ pub(super) struct Producer<'a> {
     pub(super) member: u64,
 }
 
-impl Producer<'_> {
-    /// Takes the place that was granted for the member.
-    pub(super) fn settle(&self) {
-        self.bound.places.lock().change(self.member, |taken| taken + 1);
-    }
-}
-
 impl Desk for Producer<'_> {
     fn ask(&self, ticket: &Arc<Ticket>) -> bool {
         yield_point();
         let mut places = self.bound.places.lock();
         if places.free > 0 {
             places.free -= 1;
+            places.change(self.member, |taken| taken + 1);
             return true;
         }
-        places.line.join(ticket);
+        places.line.push_back((self.member, Arc::clone(ticket)));
         false
     }
 
     fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
-        self.bound.places.lock().line.leave(ticket);
+        self.bound.places.lock().line.retain(|(_, other)| !Arc::ptr_eq(other, ticket));
         false
     }
 }

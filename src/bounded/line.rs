@@ -9,6 +9,7 @@
 use super::bound::Bound;
 use crate::engine::Engine;
 use crate::engine::Loss;
+use crate::engine::Phase;
 use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::queue::Dispatch;
@@ -45,9 +46,10 @@ struct Waiting<K> {
 }
 
 impl<K: Eq + Hash + Clone> Waiting<K> {
-    fn push(&mut self, key: Option<K>, job: Job) {
-        if let Some(key) = &key {
-            self.numbers.insert(key.clone(), self.before + self.entries.len() as u64);
+    /// A job at the end, with its key, of which `again` is a clone.
+    fn push(&mut self, key: Option<K>, again: Option<K>, job: Job) {
+        if let Some(key) = again {
+            self.numbers.insert(key, self.before + self.entries.len() as u64);
         }
         self.entries.push_back(Entry { key, job });
     }
@@ -107,6 +109,8 @@ impl<K: Eq + Hash + Clone + Send + 'static> Line<K> {
         F: FnOnce() + Send + 'static,
     {
         yield_point();
+        // It may panic, before anything is taken.
+        let again = key.clone();
         let mut waiting = self.waiting.lock();
         if let Some(job) = waiting.job_of(key.as_ref()) {
             let before = mem::replace(job, Job::new(f));
@@ -114,7 +118,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Line<K> {
             return Ok(());
         }
         if self.bound.try_take(self.member) {
-            waiting.push(key, Job::new(f));
+            waiting.push(key, again, Job::new(f));
             drop(waiting);
             self.send::<F>();
             return Ok(());
@@ -125,16 +129,17 @@ impl<K: Eq + Hash + Clone + Send + 'static> Line<K> {
             return Err((key, f));
         };
         // It has the oldest one's place, and its turn.
-        waiting.push(key, Job::new(f));
+        waiting.push(key, again, Job::new(f));
         self.displace(waiting, oldest.job);
         Ok(())
     }
 
-    /// Puts `f` in the place that the caller has taken for it, unless a job with its key has one.
-    pub(super) fn put<F: FnOnce() + Send + 'static>(self: &Arc<Self>, key: Option<K>, f: F) {
+    /// Puts `f` in the place that the caller has taken for it, unless a job with its key, of which `again` is a clone, has
+    /// one.
+    pub(super) fn put<F: FnOnce() + Send + 'static>(self: &Arc<Self>, key: Option<K>, again: Option<K>, f: F) {
         let mut waiting = self.waiting.lock();
         let Some(job) = waiting.job_of(key.as_ref()) else {
-            waiting.push(key, Job::new(f));
+            waiting.push(key, again, Job::new(f));
             drop(waiting);
             return self.send::<F>();
         };
@@ -213,7 +218,12 @@ impl<K: Eq + Hash + Clone + Send + 'static, F> Turn<K, F> {
 impl<K: Eq + Hash + Clone + Send + 'static, F> Drop for Turn<K, F> {
     fn drop(&mut self) {
         // Whoever drops the turn reports it, as what it is a turn of.
-        let job = self.line.take().and_then(|line| line.take(Waiting::pop_last));
+        let job = self.line.take().and_then(|line| match line.engine.phase() {
+            // Cancelled, or closed with its queue: a job that has been put in since has a turn of its own.
+            Phase::Open => line.take(Waiting::pop_first),
+            // Refused, perhaps: those before it have turns of their own.
+            _ => line.take(Waiting::pop_last),
+        });
         drop(job);
     }
 }

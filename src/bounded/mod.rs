@@ -228,14 +228,15 @@ impl<K: Eq + Hash + Clone + Send + 'static> Bounded<K> {
         if let Some(held) = line.bound.is_held_up() {
             return Err(SubmitError::WouldDeadlock { closure: f, queue: Arc::clone(label), held });
         }
+        // It may panic, before a place is taken.
+        let again = key.clone();
         let producer = Producer { bound: &line.bound, member: line.member };
         if !wait_at(&producer, &Reason::Place(Arc::clone(label)), deadline) {
             return Err(SubmitError::Full(f));
         }
-        producer.settle();
         // It may have been a long time.
         match line.engine.admit(f) {
-            Ok(f) => line.put(key, f),
+            Ok(f) => line.put(key, again, f),
             Err(refused) => {
                 let next = line.bound.give(line.member);
                 next.inspect(|next| next.wake());

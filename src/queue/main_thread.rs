@@ -46,6 +46,11 @@ impl MainThread {
         Arc::ptr_eq(state.owner.get_or_insert_with(|| Arc::clone(&me)), &me)
     }
 
+    /// True if the calling thread owns the queue: nobody else will run what waits in it.
+    pub(super) fn is_owned_here(&self) -> bool {
+        self.state.lock().owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &parker()))
+    }
+
     /// True on the owner; as long as there is none, on the thread that the process began with.
     pub(super) fn is_here(&self) -> bool {
         match &self.state.lock().owner {

@@ -73,7 +73,8 @@ impl Ticket {
         match &self.bearer {
             Bearer::Thread(parker) => parker.unpark(),
             Bearer::Future(waker) => {
-                let waker = waker.lock().clone();
+                // Nobody else wakes it: a ticket is granted or interrupted once.
+                let waker = mem::replace(&mut *waker.lock(), Waker::noop().clone());
                 waker.wake();
             }
         }
@@ -84,10 +85,11 @@ impl Ticket {
         #[cfg(concourse_planted = "ticket_looks_before_it_leaves_its_waker")]
         let granted_before = self.state.load(Ordering::Acquire) == GRANTED;
         if let Bearer::Future(waker) = &self.bearer {
-            let mut waker = waker.lock();
-            if !waker.will_wake(context.waker()) {
-                let before = mem::replace(&mut *waker, context.waker().clone());
-                drop(waker);
+            let is_known = waker.lock().will_wake(context.waker());
+            if !is_known {
+                // Cloned and dropped outside of the lock, as it is an executor's code.
+                let newest = context.waker().clone();
+                let before = mem::replace(&mut *waker.lock(), newest);
                 drop(before);
             }
         }

@@ -7,6 +7,24 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Tickets(VecDeque<Arc<Ticket>>);
 
+/// A line that is being granted. A waker is an executor's code: if it panics, the others are woken all the same.
+struct Granting(VecDeque<Arc<Ticket>>);
+
+impl Granting {
+    fn go_on(&mut self) {
+        while let Some(ticket) = self.0.pop_front() {
+            // An abandoned ticket has nobody to tell.
+            let _ = ticket.grant();
+        }
+    }
+}
+
+impl Drop for Granting {
+    fn drop(&mut self) {
+        self.go_on();
+    }
+}
+
 impl Tickets {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -38,10 +56,7 @@ impl Tickets {
 
     /// Grants every ticket and wakes its thread, in the order of the line. To be called on a line taken from its lock.
     pub(crate) fn grant_all(self) {
-        for ticket in self.0 {
-            // An abandoned ticket has nobody to tell.
-            let _ = ticket.grant();
-        }
+        Granting(self.0).go_on();
     }
 
     /// How many tickets stand in the line, abandoned ones included.

@@ -2,6 +2,7 @@
 
 use super::Task;
 use crate::error::TaskError;
+use crate::job::contain;
 use crate::semaphore::Semaphore;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -85,7 +86,10 @@ impl<T: Send + 'static> Tasks<T> {
             count.signal();
             // After the signal: a poll looks at the count again when its waker is in its place.
             let waker = finished.waker.lock().take();
-            waker.into_iter().for_each(Waker::wake);
+            // It is an executor's code, and this may be called while the task's panic unwinds.
+            if let Some(Err(panic)) = waker.map(|waker| contain(|| waker.wake())) {
+                panic.bury();
+            }
         });
         self.pending.insert(number, task);
         number

@@ -26,7 +26,6 @@ use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
 use crate::sync::Ticket;
-use crate::sync::Tickets;
 use crate::sync::Weak;
 use crate::sync::planted;
 use crate::sync::yield_point;
@@ -36,6 +35,10 @@ use std::mem;
 
 /// What is called when a token is cancelled, without its lock.
 pub(super) type Call = Box<dyn FnOnce() + Send>;
+
+/// Who waits, by the addresses of their tickets, each with its number in the order of coming: whoever leaves early, as every
+/// covered future does, is found at once.
+type Line = BTreeMap<usize, (u64, Arc<Ticket>)>;
 
 /// Who is to be told of a cancellation.
 pub(super) enum Listener {
@@ -62,7 +65,7 @@ impl Listener {
 #[derive(Default)]
 struct Listeners {
     /// Who waits for the token itself.
-    line: Tickets,
+    line: Line,
     /// In the order of their registration.
     calls: BTreeMap<u64, Listener>,
     registered: u64,
@@ -167,12 +170,14 @@ impl Desk for Node {
         if self.is_cancelled() {
             return true;
         }
-        listeners.line.join(ticket);
+        listeners.registered += 1;
+        let number = listeners.registered;
+        listeners.line.insert(Arc::as_ptr(ticket).addr(), (number, Arc::clone(ticket)));
         false
     }
 
     fn withdraw(&self, ticket: &Arc<Ticket>) -> bool {
-        self.listeners.lock().line.leave(ticket);
+        self.listeners.lock().line.remove(&Arc::as_ptr(ticket).addr());
         false
     }
 }
@@ -204,16 +209,23 @@ impl Drop for Place {
 #[derive(Default)]
 #[must_use = "the flags are up, and nobody has been told"]
 pub(super) struct Notice {
-    lines: Vec<Tickets>,
+    lines: Vec<Line>,
     words: Vec<Call>,
     deeds: Vec<Call>,
 }
 
 impl Notice {
     /// Tells those for whom a word suffices, and returns what is to be done besides.
-    pub(super) fn spread(self) -> Vec<Call> {
+    pub(super) fn spread(mut self) -> Vec<Call> {
         self.words.into_iter().for_each(|call| call());
-        self.lines.into_iter().for_each(Tickets::grant_all);
+        // A waker is an executor's code: its panic keeps nobody else asleep, and goes on when everything is done.
+        let mut waiting: Vec<_> = self.lines.into_iter().flat_map(Line::into_values).collect();
+        waiting.sort_unstable_by_key(|(number, _)| *number);
+        for (_, ticket) in waiting.into_iter().filter(|(_, ticket)| ticket.claim()) {
+            if let Err(panic) = contain(|| ticket.wake()) {
+                self.deeds.push(Box::new(move || panic.resume()));
+            }
+        }
         self.deeds
     }
 

@@ -200,3 +200,19 @@ fn a_refused_stream_is_the_error_of_its_activation() {
     assert!(Source::readable(&queue, File::open(temp_dir()).unwrap()).stream().is_err());
     assert!(Source::add(&queue).throttle(Duration::from_millis(1)).stream().is_ok());
 }
+
+#[test]
+fn messages_that_were_not_polled_come_to_the_cancel_handler_in_order() {
+    let runtime = runtime();
+    for _ in 0..500 {
+        let (told, legacy) = std::sync::mpsc::channel();
+        let port = Source::port(&runtime.serial("orders")).on_cancel_with(move |rest| told.send(rest).unwrap());
+        let sender = port.sender();
+        let mut stream = port.stream().unwrap();
+        (0..4).for_each(|n| sender.send(n).unwrap());
+        assert_eq!(next(&mut stream), Some(0));
+        (4..8).for_each(|n| sender.send(n).unwrap());
+        drop(stream);
+        assert_eq!(legacy.recv().unwrap(), [1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -7,10 +7,13 @@ use concourse::Shutdown;
 use concourse::Source;
 use concourse::block_on;
 use concourse::source::Handle;
+use concourse::source::Merge;
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use futures_lite::future::yield_now;
 use std::iter::repeat_with;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::thread;
 use std::thread::JoinHandle;
 
@@ -212,4 +215,52 @@ fn a_panic_in_the_consumer_is_its_own() {
     assert!(ended.is_err());
     assert!(super::eventually(|| source.is_cancelled()), "the stream went with its consumer");
     assert!(!source.handle().merge(2));
+}
+
+#[test]
+fn a_poll_never_asks_past_a_value_that_has_just_come() {
+    // Two values would be there at once: the first one's turn, and the one that it was asked for past that.
+    let runtime = runtime();
+    let mut stream = Source::add(&runtime.serial("ones")).stream();
+    for _ in 0..2_000 {
+        let handle = stream.source().handle().clone();
+        let merger = thread::spawn(move || handle.merge(1));
+        let first = loop {
+            if let Some(value) = block_on(poll_once(stream.next())) {
+                break value.unwrap();
+            }
+        };
+        assert!(merger.join().unwrap());
+        // Nobody has asked, so these two are one.
+        stream.source().merge(1);
+        thread::yield_now();
+        stream.source().merge(1);
+        assert_eq!((first, next(&mut stream)), (1, Some(2)));
+    }
+}
+
+#[test]
+fn a_value_whose_destructor_panics_ends_its_source_all_the_same() {
+    struct Angry;
+    impl Drop for Angry {
+        fn drop(&mut self) {
+            panic!("not now")
+        }
+    }
+    impl Merge for Angry {
+        fn merge(&mut self, later: Self) {
+            std::mem::forget(later);
+        }
+    }
+    let (runtime, cancelled) = (runtime(), Event::new());
+    let tell = cancelled.clone();
+    let queue = runtime.serial("angry");
+    let stream = Source::merging::<Angry>(&queue).on_cancel(move || tell.set()).stream();
+    let source = stream.source().clone();
+    source.merge(Angry);
+    // The value lies ready.
+    queue.exec_sync(|| ());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err());
+    cancelled.wait();
+    assert!(source.is_cancelled());
 }

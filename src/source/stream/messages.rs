@@ -49,6 +49,14 @@ impl<T: Send + 'static> MessageStream<T> {
     }
 }
 
+impl<T: Send + 'static> Drop for MessageStream<T> {
+    fn drop(&mut self) {
+        // In this order they are in order in their port: each goes before what is there.
+        drop(self.batches.leave());
+        drop(self.taken.take());
+    }
+}
+
 /// No message is pinned: it is taken by value.
 impl<T: Send + 'static> Unpin for MessageStream<T> {}
 

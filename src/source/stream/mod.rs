@@ -43,6 +43,7 @@ use crate::engine::Suspended;
 use crate::sync::Arc;
 use crate::sync::Weak;
 use futures_core::Stream;
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::Context;
@@ -118,6 +119,11 @@ impl<K: Pending> SourceStream<K> {
     pub fn source(&self) -> &Source<K> {
         &self.source
     }
+
+    /// Polls no more: what lies on the tray is the caller's to drop.
+    fn leave(&self) -> VecDeque<K::Value> {
+        self.tray.leave()
+    }
 }
 
 impl<K: Pending> Stream for SourceStream<K> {
@@ -137,9 +143,18 @@ impl<K: Pending> Stream for SourceStream<K> {
 impl<K: Pending> Drop for SourceStream<K> {
     fn drop(&mut self) {
         self.source.handle.delivery().engine().forget_suspended(self.awaited.id());
+        let _last = Cancellation(&self.source);
         // Before the end: messages go back to their port, where the cancel handler finds them.
-        drop(self.tray.leave());
-        self.source.cancel_now();
+        drop(self.leave());
+    }
+}
+
+/// Cancels a source when it is dropped, also if that is because the drop of a value unwinds.
+struct Cancellation<'a, K: Pending>(&'a Source<K>);
+
+impl<K: Pending> Drop for Cancellation<'_, K> {
+    fn drop(&mut self) {
+        self.0.cancel_now();
     }
 }
 
