@@ -61,5 +61,6 @@ pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), Depen
 
 /// True if the calling thread keeps any of these operations, or something that one depends on, from going on.
 pub(super) fn is_held_up(records: Vec<Arc<Record>>) -> bool {
-    way(records, |record| record.ended().is_none() && record.station.is_held_up(record.number)).is_some()
+    let holds = |record: &Arc<Record>| record.is_ending_here() || record.station.is_held_up(record.number);
+    way(records, |record| record.ended().is_none() && holds(record)).is_some()
 }

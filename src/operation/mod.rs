@@ -199,7 +199,9 @@ impl<T> Operation<T> {
                 return Err(OperationError::WouldDeadlock { label: Arc::clone(&self.record.label) });
             }
             // An operation that has ended is waited for as well, until everybody else has been told.
-            wait_at(&*self.record, &Reason::Completion, deadline_after(timeout));
+            // On the thread that tells the others there is nothing to wait for.
+            let _ =
+                self.record.is_ending_here() || wait_at(&*self.record, &Reason::Completion, deadline_after(timeout));
         }
         // An end that comes at the very moment of the timeout counts.
         self.outcome().unwrap_or(Err(OperationError::TimedOut { after: timeout }))

@@ -41,16 +41,33 @@ pub struct OperationChange {
     pub state: OperationState,
 }
 
-struct Observer {
-    inbox: Mutex<VecDeque<OperationChange>>,
-    queue: Box<dyn Accept>,
+/// Has no handle of the queue: a call that is held back there would keep it.
+struct Inbox {
+    changes: Mutex<VecDeque<OperationChange>>,
     handler: Box<dyn Fn(OperationChange) + Send + Sync>,
 }
 
-impl Observer {
-    fn tell(&self) {
-        let change = self.inbox.lock().pop_front();
-        change.into_iter().for_each(&self.handler);
+struct Observer {
+    inbox: Arc<Inbox>,
+    queue: Box<dyn Accept>,
+}
+
+/// A call of the handler, on its way. One that is dropped takes a change with it, so that none comes late for that.
+struct Call(Option<Arc<Inbox>>);
+
+impl Call {
+    fn run(mut self) {
+        if let Some(inbox) = self.0.take() {
+            let change = inbox.changes.lock().pop_front();
+            change.into_iter().for_each(&inbox.handler);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let lost = self.0.take().map(|inbox| inbox.changes.lock().pop_front());
+        drop(lost);
     }
 }
 
@@ -60,15 +77,15 @@ pub(super) struct Observers(Mutex<Vec<Arc<Observer>>>);
 
 impl Observers {
     pub(super) fn add(&self, queue: &impl Dispatch, handler: impl Fn(OperationChange) + Send + Sync + 'static) {
-        let (inbox, queue) = (Mutex::new(VecDeque::new()), Box::new(queue.clone()));
-        self.0.lock().push(Arc::new(Observer { inbox, queue, handler: Box::new(handler) }));
+        let inbox = Arc::new(Inbox { changes: Mutex::new(VecDeque::new()), handler: Box::new(handler) });
+        self.0.lock().push(Arc::new(Observer { inbox, queue: Box::new(queue.clone()) }));
     }
 
     /// Puts a change into every inbox. The caller rings the bells without a lock.
     pub(super) fn note(&self, label: &Arc<str>, number: u64, state: OperationState) -> Bells {
         let observers = self.0.lock().clone();
         for observer in &observers {
-            observer.inbox.lock().push_back(OperationChange { label: Arc::clone(label), number, state });
+            observer.inbox.changes.lock().push_back(OperationChange { label: Arc::clone(label), number, state });
         }
         Bells(observers)
     }
@@ -81,8 +98,8 @@ pub(super) struct Bells(Vec<Arc<Observer>>);
 impl Bells {
     pub(super) fn ring(self) {
         for observer in self.0 {
-            let inbox = Arc::clone(&observer);
-            observer.queue.accept(Job::new(move || inbox.tell()));
+            let call = Call(Some(Arc::clone(&observer.inbox)));
+            observer.queue.accept(Job::new(move || call.run()));
         }
     }
 }

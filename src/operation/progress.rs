@@ -58,6 +58,16 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// One after another: a part of a part of a part may go deeper than any stack.
+    fn drop(&mut self) {
+        let mut whole = self.whole.take();
+        while let Some((progress, _)) = whole {
+            whole = Arc::into_inner(progress.node).and_then(|mut node| node.whole.take());
+        }
+    }
+}
+
 impl Progress {
     /// So many units, none of them done. Without any, it is done.
     #[must_use]

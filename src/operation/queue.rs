@@ -8,7 +8,6 @@ use super::observers::OperationChange;
 use super::record::Withdrawal;
 use super::station::Station;
 use crate::engine::Engine;
-use crate::engine::Suspended;
 use crate::error::OperationError;
 use crate::error::SuspendError;
 use crate::qos::Qos;
@@ -36,8 +35,8 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody is left who could let it go on. A child's operations are its parent's.
-        if !is_child() && self.station.is_held() {
-            self.station.drop_pending();
+        if !is_child() {
+            self.station.abandon();
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::error::OperationError;
 use crate::error::SuspendError;
 use crate::event_loop::Sink;
 use crate::job::Job;
+use crate::job::end_in_turn;
 use crate::queue::Accept;
 use crate::queue::QueueLine;
 use crate::sync::Arc;
@@ -30,6 +31,7 @@ use crate::sync::Parker;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
 use crate::sync::Weak;
+use crate::sync::is_child;
 use crate::sync::parker;
 use crate::sync::yield_point;
 use crate::time::Nanos;
@@ -57,12 +59,18 @@ struct Board {
     /// Everything that has been added and is not over, by number.
     unfinished: BTreeMap<u64, Arc<Record>>,
     numbers: u64,
-    /// The last barrier, until it is over.
-    barrier: Option<Arc<Record>>,
+    /// The barriers that are not over. One that is cancelled leaves those before it in force.
+    barriers: BTreeMap<u64, Arc<Record>>,
+    /// No handle is left.
+    is_abandoned: bool,
     waiting: Tickets,
 }
 
 impl Board {
+    fn leave_place(&mut self, number: u64) {
+        self.runners.retain(|_, runner| runner.number != number);
+    }
+
     fn is_held(&self) -> bool {
         self.suspensions > 0 || self.max_concurrent == 0
     }
@@ -109,7 +117,8 @@ impl Station {
             runs: 0,
             unfinished: BTreeMap::new(),
             numbers: 0,
-            barrier: None,
+            barriers: BTreeMap::new(),
+            is_abandoned: false,
             waiting: Tickets::default(),
         };
         let station = Arc::new(Self {
@@ -159,16 +168,14 @@ impl Station {
         let (record, edges, bells) = {
             let mut board = self.board.lock();
             let after = |on: &Arc<Record>| Edge { on: Arc::clone(on), need: Need::End };
-            match &board.barrier {
-                _ if plan.is_barrier => plan.dependencies.extend(board.unfinished.values().map(after)),
-                barrier => plan.dependencies.extend(barrier.iter().map(after)),
-            }
+            let before = if plan.is_barrier { &board.unfinished } else { &board.barriers };
+            plan.dependencies.extend(before.values().map(after));
             board.numbers += 1;
             let number = board.numbers;
             let (edges, is_barrier) = (plan.dependencies.clone(), plan.is_barrier);
             let record = Record::new(Arc::clone(self), number, plan, body, closure);
             if is_barrier {
-                board.barrier = Some(Arc::clone(&record));
+                board.barriers.insert(number, Arc::clone(&record));
             }
             board.unfinished.insert(number, Arc::clone(&record));
             let bells = record.note(OperationState::Pending);
@@ -183,9 +190,9 @@ impl Station {
         let mut board = self.board.lock();
         let struck = board.unfinished.remove(&record.number);
         // Whoever waits finds its place free.
-        board.runners.retain(|_, runner| runner.number != record.number);
+        board.leave_place(record.number);
         let left = board.line.leave(record.number);
-        let barrier = board.barrier.take_if(|barrier| Arc::ptr_eq(barrier, record));
+        let barrier = board.barriers.remove(&record.number);
         let waiting = if board.unfinished.is_empty() { mem::take(&mut board.waiting) } else { Tickets::default() };
         drop(board);
         drop((struck, left, barrier));
@@ -194,12 +201,37 @@ impl Station {
 
     pub(super) fn put_in_line(self: &Arc<Self>, record: &Arc<Record>, priority: Priority) {
         yield_point();
-        let due = {
+        let is_over = !self.goes_on() && !is_child();
+        let (due, is_stuck) = {
             let mut board = self.board.lock();
-            board.line.join(Arc::clone(record), priority);
-            board.due()
+            // One that is over by now would stay as long as the queue is held, and keep it.
+            if !is_over && board.unfinished.contains_key(&record.number) {
+                board.line.join(Arc::clone(record), priority);
+            }
+            (board.due(), is_over || board.is_abandoned && board.is_held())
         };
         self.send(due);
+        if is_stuck {
+            let record = Arc::clone(record);
+            end_in_turn(move || record.station.lose(&record, OperationError::Dropped));
+        }
+    }
+
+    /// The last handle has gone: if the queue is held, nobody will let it go on, now or later.
+    pub(super) fn abandon(&self) {
+        let is_held = {
+            let mut board = self.board.lock();
+            board.is_abandoned = true;
+            board.is_held()
+        };
+        if is_held {
+            self.drop_pending();
+        }
+    }
+
+    /// A run of the operation is over. The turn that it took sends the next.
+    pub(super) fn leave_place(&self, number: u64) {
+        self.board.lock().leave_place(number);
     }
 
     pub(super) fn leave_line(&self, number: u64) {
@@ -265,7 +297,11 @@ impl Station {
             let mine = board.runners.values().filter(here).count();
             let mut runners = board.runners.values().filter(|runner| runner.number == number);
             let runner = runners.next();
-            (runner.as_ref().is_some_and(here), runner.is_some(), mine > 0 && mine >= board.max_concurrent)
+            (
+                runner.as_ref().is_some_and(here),
+                runner.is_some(),
+                board.max_concurrent > 0 && mine >= board.max_concurrent,
+            )
         };
         is_here
             || (!is_elsewhere && (has_all || self.below_line.as_ref().is_some_and(|line| line.is_held_up().is_some())))
@@ -312,11 +348,6 @@ impl Station {
         }
         self.pump();
         Ok(())
-    }
-
-    /// True if nothing more will start unless a handle changes that.
-    pub(super) fn is_held(&self) -> bool {
-        self.board.lock().is_held()
     }
 
     /// Ends an operation that has not begun, and reports its closure as lost.
@@ -380,9 +411,11 @@ impl Turn {
 impl Drop for Turn {
     /// It will not run, nor will any other.
     fn drop(&mut self) {
-        if let Some(station) = self.0.take() {
+        // A child's operations are its parent's.
+        if let Some(station) = self.0.take_if(|_| !is_child()) {
             station.board.lock().sent -= 1;
-            station.drop_pending();
+            // In turn: what depends on these may send a turn of another queue, which is refused as well, and so on.
+            end_in_turn(move || station.drop_pending());
         }
     }
 }

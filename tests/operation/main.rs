@@ -1,5 +1,6 @@
 //! Operations: what runs when, what flows between them, and how each of them ends.
 
+mod corners;
 mod endings;
 mod graph;
 mod line;

@@ -78,6 +78,8 @@ impl Record {
             place.body = Some(body);
             self.note(OperationState::Pending)
         };
+        // Before it can begin again: its place is that of the next run by then.
+        self.station.leave_place(self.number);
         bells.ring();
         self.pause(pause);
     }
@@ -87,10 +89,12 @@ impl Record {
         if pause.is_zero() {
             return self.come_in();
         }
+        let attempts = self.place.lock().attempts;
         match Alarm::set(self, pause) {
             Ok(Some(alarm)) => {
                 let mut place = self.place.lock();
-                if place.stage == Stage::Pending {
+                // It may have rung, and an attempt may have set another, by now.
+                if place.stage == Stage::Pending && place.attempts == attempts {
                     place.alarm = Some(alarm);
                 } else {
                     drop(place);

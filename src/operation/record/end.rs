@@ -15,6 +15,7 @@ use crate::operation::observers::OperationState;
 use crate::operation::progress::Progress;
 use crate::sync::Arc;
 use crate::sync::Tickets;
+use crate::sync::parker;
 use crate::sync::yield_point;
 use std::mem;
 
@@ -39,11 +40,15 @@ impl Record {
     pub(in crate::operation) fn end_unrun(self: &Arc<Self>, error: OperationError) -> bool {
         let body = {
             let mut place = self.place.lock();
-            if !matches!(place.stage, Stage::Pending | Stage::Ready) {
+            let is_unrun = matches!(place.stage, Stage::Pending | Stage::Ready);
+            // With the look at the stage, so that an attempt that fails just now is the last.
+            place.cancelled |=
+                (is_unrun || place.stage == Stage::Running) && matches!(error, OperationError::Cancelled);
+            if !is_unrun {
                 return false;
             }
             place.stage = Stage::Ending;
-            place.cancelled |= matches!(error, OperationError::Cancelled);
+            place.ender = Some(parker());
             place.body.take()
         };
         self.discard(body);
@@ -56,8 +61,7 @@ impl Record {
         yield_point();
         let is_over = self.end_unrun(OperationError::Cancelled);
         let (stage, has_run, bed) = {
-            let mut place = self.place.lock();
-            place.cancelled |= place.stage == Stage::Running;
+            let place = self.place.lock();
             (place.stage, place.attempts > 0, place.bed.clone())
         };
         if !is_over && let Some(bed) = bed {
@@ -81,33 +85,39 @@ impl Record {
     /// stack. Whoever calls this has taken the operation out of the stages in which others would.
     pub(super) fn end(self: &Arc<Self>, ended: Ended) {
         let mut ending = vec![(Arc::clone(self), ended)];
-        let mut waiting = Vec::new();
         while let Some((record, ended)) = ending.pop() {
             let close = record.close(&ended);
             close.bells.ring();
             record.progress().into_iter().for_each(Progress::finish);
             close.alarm.into_iter().for_each(Alarm::cancel);
             close.completions.into_iter().for_each(|completion| completion());
+            let mut spoiled = Vec::new();
             for (dependent, need) in close.dependents {
                 match dependent.advance(need, &ended) {
                     Advanced::Nothing => {}
                     Advanced::Ready(bells) => dependent.stand_in_line(bells),
-                    Advanced::Spoiled(body) => {
-                        dependent.discard(body);
-                        ending.push((dependent, skipped(&record.label, &ended)));
-                    }
+                    Advanced::Spoiled(body) => spoiled.push((dependent, body)),
                 }
             }
-            waiting.extend([record.station.strike(&record), record.conclude()]);
+            for waiting in [record.station.strike(&record), record.conclude()] {
+                // It may run an executor's code.
+                if let Err(panic) = contain(|| waiting.grant_all()) {
+                    record.station.engine.report_panic(&record.station.label, panic, record.closure);
+                }
+            }
+            // After that: what these captured may wait for somebody who waits for this operation.
+            for (dependent, body) in spoiled {
+                dependent.discard(body);
+                ending.push((dependent, skipped(&record.label, &ended)));
+            }
         }
-        // Last: it may run an executor's code.
-        waiting.into_iter().for_each(Tickets::grant_all);
     }
 
     /// Settles what has become of the operation, and takes out all that is to be told.
     fn close(&self, ended: &Ended) -> Close {
         let mut place = self.place.lock();
         place.stage = Stage::Ended;
+        place.ender = Some(parker());
         // The stages see to it that there is one end.
         let _ = self.ended.set(ended.clone());
         let bells = self.note(state_of(ended));
@@ -124,6 +134,7 @@ impl Record {
     fn conclude(&self) -> Tickets {
         let mut place = self.place.lock();
         place.stage = Stage::Over;
+        place.ender = None;
         mem::take(&mut place.waiting)
     }
 }

@@ -19,8 +19,10 @@ use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
+use crate::sync::Parker;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
+use crate::sync::parker;
 use end::skipped;
 use end::state_of;
 use std::fmt;
@@ -83,6 +85,8 @@ struct Place {
     completions: Vec<Box<dyn FnOnce() + Send>>,
     /// Where a running attempt sleeps, once it does.
     bed: Option<Event>,
+    /// The thread that ends it, while it does: its captures' destructors may look at it.
+    ender: Option<Arc<Parker>>,
 }
 
 /// How an operation is built.
@@ -136,6 +140,7 @@ impl Record {
             waiting: Tickets::default(),
             completions: Vec::new(),
             bed: None,
+            ender: None,
         };
         let Plan { label, limit, retry, progress, .. } = plan;
         Arc::new(Self {
@@ -172,6 +177,12 @@ impl Record {
             (None, Stage::Running) => OperationState::Running,
             (None, _) => OperationState::Pending,
         }
+    }
+
+    /// True if the calling thread is about to end it: nobody else will.
+    pub(super) fn is_ending_here(&self) -> bool {
+        let thread = parker();
+        self.place.lock().ender.as_ref().is_some_and(|ender| Arc::ptr_eq(ender, &thread))
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -211,6 +222,8 @@ impl Record {
             let mut place = self.place.lock();
             let was_ready = place.stage == Stage::Ready;
             let bells = match place.stage {
+                // Between two attempts: it has begun.
+                Stage::Pending if place.attempts > 0 => return false,
                 Stage::Pending => None,
                 Stage::Ready => {
                     place.stage = Stage::Pending;
@@ -265,6 +278,7 @@ impl Record {
         }
         if need == Need::Success && ended.is_err() {
             place.stage = Stage::Ending;
+            place.ender = Some(parker());
             return Advanced::Spoiled(place.body.take());
         }
         place.awaited -= 1;
