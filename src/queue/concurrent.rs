@@ -225,6 +225,9 @@ impl Lane {
         let job = self.consumer(control).take();
         self.start(control, job.shape().kind);
         self.advance(control, aftermath);
+        if aftermath.token == Some(Route::Lane) {
+            aftermath.token = Some(Route::Beside);
+        }
         Some(job)
     }
 
