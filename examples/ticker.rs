@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop((hands, steps));
 
     let statistics = runtime.statistics();
-    println!("{} wake-ups; without leeway, {} more", statistics.timer_wakeups, statistics.timer_wakeups_saved);
+    println!("{} wake-ups; without leeway, {} more", statistics.event_loop_wakeups, statistics.timer_wakeups_saved);
     assert!(start + (TICKS as u32 - 1) * TICK <= Deadline::now(Clock::Monotonic), "no tick is early");
     Ok(())
 }

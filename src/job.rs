@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "a closure is stored as untyped words and given back its type by its own shape")]
 
 use crate::qos::Qos;
+use crate::sync::thread_local;
 use std::any::Any;
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -305,7 +306,7 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 
 type Ending = Box<dyn FnOnce()>;
 
-std::thread_local! {
+thread_local! {
     /// What ends after what the thread is ending; `None` if it is ending nothing.
     static TO_END: RefCell<Option<Vec<Ending>>> = const { RefCell::new(None) };
 }
@@ -313,41 +314,37 @@ std::thread_local! {
 /// Calls `end`, or leaves it to the call further up the stack that is ending another one: the end of one may end the next,
 /// and such a chain may be longer than any stack. The first panic goes on once all have ended.
 pub(crate) fn end_in_turn(end: impl FnOnce() + 'static) {
-    let mut next: Option<Ending> = Some(Box::new(end));
-    let is_nested = TO_END.try_with(|line| match &mut *line.borrow_mut() {
-        Some(line) => {
-            line.extend(next.take());
-            true
-        }
-        none => {
-            *none = Some(Vec::new());
-            false
-        }
+    let mut end = Some(end);
+    // A thread that is ending may have no list any more: then nobody else would call it.
+    let _ = TO_END.try_with(|line| match &mut *line.borrow_mut() {
+        Some(line) => line.extend(end.take().map(|end| Box::new(end) as Ending)),
+        none => *none = Some(Vec::new()),
     });
-    if is_nested == Ok(true) {
-        return;
-    }
-    let mut first = None;
-    while let Some(end) = next.take() {
-        if let Err(panic) = contain(end) {
-            match &first {
-                None => first = Some(panic),
-                Some(_) => panic.bury(),
-            }
+    let Some(end) = end else { return };
+    let mut panic = contain(end).err();
+    while let Some(end) = next_to_end() {
+        match (contain(end), &panic) {
+            (Err(first), None) => panic = Some(first),
+            (Err(another), Some(_)) => another.bury(),
+            (Ok(()), _) => {}
         }
-        let following = TO_END.try_with(|line| {
-            let mut line = line.borrow_mut();
-            let following = line.as_mut().and_then(Vec::pop);
-            if following.is_none() {
-                *line = None;
-            }
-            following
-        });
-        next = following.ok().flatten();
     }
-    if let Some(panic) = first {
+    if let Some(panic) = panic {
         panic.resume();
     }
+}
+
+/// What ends next. Without anything the thread is ending nothing any more.
+fn next_to_end() -> Option<Ending> {
+    let next = |line: &RefCell<Option<Vec<Ending>>>| {
+        let mut line = line.borrow_mut();
+        let next = line.as_mut().and_then(Vec::pop);
+        if next.is_none() {
+            *line = None;
+        }
+        next
+    };
+    TO_END.try_with(next).ok().flatten()
 }
 
 /// Makes the process's panic hook note where a panic was raised, before it does what it did before.

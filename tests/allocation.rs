@@ -69,12 +69,21 @@ fn metered(threads: usize) -> (Runtime, Meter) {
     (builder.on_thread_start(move || METER.set(Some(meter))).build().unwrap(), meter)
 }
 
-/// How many allocations `work` leads to once it has run often enough to have everything that it needs.
+/// How often [`steady`] does its work.
+const RUNS: usize = WARM + SAMPLES;
+const WARM: usize = 20;
+const SAMPLES: usize = 5;
+
+/// How many allocations `work` leads to once it has everything that it needs. What it comes to need in only one of its
+/// last runs, because two threads meet for the first time where they have not met before, is not of the steady state.
 fn steady(meter: Meter, mut work: impl FnMut()) -> usize {
-    (0..20).for_each(|_| work());
-    let before = meter.load(SeqCst);
-    work();
-    meter.load(SeqCst) - before
+    (0..WARM).for_each(|_| work());
+    let mut sample = || {
+        let before = meter.load(SeqCst);
+        work();
+        meter.load(SeqCst) - before
+    };
+    (0..SAMPLES).map(|_| sample()).min().unwrap_or_default()
 }
 
 /// Captures three words: a pointer and two numbers.
@@ -123,7 +132,7 @@ fn a_job_of_a_serial_queue_allocates_nothing() {
         queue.exec_async(move || own.exec_async(move || told.set()));
         ended.wait();
     });
-    assert_eq!(sum.load(SeqCst), 21 * (0..1_000).sum::<usize>());
+    assert_eq!(sum.load(SeqCst), RUNS * (0..1_000).sum::<usize>());
     // A burst that finds the queue idle sends one drain through the shared injector, which takes a block every 63 times.
     assert!(count <= 1, "{count} allocations in 1,000 jobs");
 }
@@ -199,7 +208,7 @@ fn a_sync_call_that_need_not_wait_allocates_nothing() {
             assert!(serial.try_exec_sync(|| ()).is_ok());
         }
     });
-    assert_eq!((count, sum), (0, 21 * 2 * (0..1_000).sum::<usize>()));
+    assert_eq!((count, sum), (0, RUNS * 2 * (0..1_000).sum::<usize>()));
 }
 
 #[test]
@@ -252,7 +261,7 @@ fn a_message_allocates_nothing() {
         queue.exec_sync(|| (0..1_000_usize).for_each(|n| sender.send(n).unwrap()));
         queue.exec_sync(|| ());
     });
-    assert_eq!(sum.load(SeqCst), 21 * (0..1_000).sum::<usize>());
+    assert_eq!(sum.load(SeqCst), RUNS * (0..1_000).sum::<usize>());
     // A turn that finds its queue idle goes through the injector.
     assert!(count <= 1, "{count} allocations in 1,000 messages");
     drop(port);

@@ -462,7 +462,7 @@ fn timers_of_the_parent_are_not_touched_by_the_child() {
     let bell = rung.clone();
     let _ = queue.after(Duration::from_millis(50), move || bell.set()).unwrap();
     rung.wait_timeout(GENEROUS).unwrap();
-    assert_eq!(runtime.statistics().timer_wakeups, 1, "nobody else has woken the event loop");
+    assert_eq!(runtime.statistics().event_loop_wakeups, 1, "nobody else has woken the event loop");
 }
 
 #[cfg(feature = "io")]

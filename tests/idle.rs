@@ -87,10 +87,10 @@ fn an_idle_runtime_with_an_armed_timer_sleeps() {
         assert!(Instant::now() < deadline, "does not calm down: {now:#?}");
         before = now;
     }
-    let wakeups = runtime.statistics().timer_wakeups;
+    let wakeups = runtime.statistics().event_loop_wakeups;
     thread::sleep(WATCHED);
     assert_eq!(threads(name), before);
-    assert_eq!(runtime.statistics().timer_wakeups, wakeups);
+    assert_eq!(runtime.statistics().event_loop_wakeups, wakeups);
     assert!(before.values().any(|(thread, ..)| thread == "idle-rt-events"), "{before:#?}");
 
     // They only sleep.

@@ -286,10 +286,10 @@ fn an_end_that_a_debugger_is_to_see_first_comes_when_it_has() {
             let observer = Source::process(&queue, pid, ProcessEvents::EXIT).on_event(handler).activate().unwrap();
             (None, Some(observer), Some(child))
         };
-        let (wakeups, start) = (runtime.statistics().timer_wakeups, Instant::now());
+        let (wakeups, start) = (runtime.statistics().event_loop_wakeups, Instant::now());
         kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
         // It looks in vain, but not all the time.
-        let looks = || runtime.statistics().timer_wakeups - wakeups;
+        let looks = || runtime.statistics().event_loop_wakeups - wakeups;
         while looks() < 5 {
             assert!(start.elapsed() < GENEROUS);
             thread::sleep(Duration::from_millis(1));

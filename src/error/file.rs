@@ -4,6 +4,7 @@ use super::EventLoopError;
 use super::WatchError;
 use crate::sync::Arc;
 use std::fmt;
+use std::io::ErrorKind;
 
 errors! {
     /// Why a file or a directory is not watched, or not as promptly as it could be.
@@ -17,9 +18,12 @@ errors! {
         /// The process or the system has no file descriptor left.
         NoDescriptor { /** The label of the source. */ label: Arc<str>, /** The operating system's error number. */ errno: i32 } =>
             "\"{label}\": no file descriptor is left to watch files with (os error {errno}); close some, or raise the limit",
-        /// The path is empty, or it is relative and there is no current directory.
-        BadPath { /** The label of the source. */ label: Arc<str>, /** The operating system's error number, or 0. */ errno: i32 } =>
-            "\"{label}\": an empty path leads nowhere, and a relative one needs a current directory (os error {errno}); give an absolute one",
+        /// The path is empty or has a NUL in it, or it is relative and there is no current directory.
+        BadPath { /** The label of the source. */ label: Arc<str>, /** What is wrong with it. */ kind: ErrorKind } =>
+            "\"{label}\": a path is not empty and has no NUL in it, and a relative one needs a current directory ({kind}); give an absolute one",
+        /// No event was asked for that can happen: the handler would never be called.
+        NoEvents { /** The label of the source. */ label: Arc<str> } =>
+            "\"{label}\": no event was asked for that can happen; name some of `FileEvents`, of which `CREATE` is for paths",
         /// The interval of polling was 0: it would look without end.
         ZeroInterval { /** The label of the source. */ label: Arc<str> } =>
             "\"{label}\": polling with an interval of 0 looks without end; give `poll_every` at least a millisecond",
@@ -40,9 +44,9 @@ errors! {
             "\"{label}\": this process was forked, and the event loop is the parent's; activate the source in the parent, or start a program with `exec`",
         /// The platform or the runtime cannot do it.
         Unsupported { /** The label of the source. */ label: Arc<str>, /** What was asked for. */ what: &'static str } =>
-            "\"{label}\": {what} is not supported here",
+            "\"{label}\": {what} is not supported; leave it out",
         /// The kernel refused for another reason.
         Refused { /** The label of the source. */ label: Arc<str>, /** The operating system's error number. */ errno: i32 } =>
-            "\"{label}\": the kernel does not watch this (os error {errno})",
+            "\"{label}\": the kernel does not watch this (os error {errno}); poll with `poll_every`",
     }
 }

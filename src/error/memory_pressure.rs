@@ -19,13 +19,13 @@ errors! {
         InvalidStall { /** The stall. */ stall: Duration, /** The window. */ window: Duration } =>
             "the kernel does not watch for stalls of {stall:?} within {window:?}; a stall has a microsecond at least and fits its window, which is 2, 4, 6, 8 or 10 s, or with CAP_SYS_RESOURCE anything from 500 ms to 10 s",
         /// The kernel has another trigger in the way.
-        Busy { /** The file. */ path: PathBuf } => "the kernel takes no further trigger on {path:?}",
+        Busy { /** The file. */ path: PathBuf } => "the kernel takes no further trigger on {path:?}; drop a source of it, or use one source with several handlers behind it",
         /// The process or the system has no file descriptor left.
         NoDescriptor { /** The operating system's error number. */ errno: i32 } =>
             "no file descriptor is left to watch for memory pressure (os error {errno}); close some, or raise the limit",
         /// The kernel refused for another reason.
         Refused { /** The file. */ path: PathBuf, /** The operating system's error number. */ errno: i32 } =>
-            "the kernel sets no trigger on {path:?} (os error {errno})",
+            "the kernel sets no trigger on {path:?} (os error {errno}); a container may forbid it",
         /// The runtime's event loop cannot wait for it.
         NotWatched { /** Why not. */ error: WatchError } => "{error}",
     }

@@ -65,7 +65,7 @@ impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dead(_) => "the port receives no message any more",
-            Self::Full(_) => "the port is full; `send` waits for room",
+            Self::Full(_) => "the port is full; `send` waits for room, but for the port's own handler",
             Self::TimedOut(_) => "the port was full, and there was no room in time",
             Self::WouldDeadlock(_) => {
                 "the port is full, and this thread keeps its handler from making room; send from another queue, or keep \

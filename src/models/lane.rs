@@ -278,7 +278,7 @@ fn two_cancellations_share_what_is_pending() {
         let count = Arc::new(AtomicU32::new(0));
         let other = {
             let (fixture, count) = (Arc::clone(&fixture), Arc::clone(&count));
-            spawn(move || drop(count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed)))
+            spawn(move || _ = count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed))
         };
         count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed);
         worker.join().unwrap();
@@ -446,7 +446,7 @@ fn two_concurrent_cancellations_share_what_is_pending() {
         let count = Arc::new(AtomicU32::new(0));
         let other = {
             let (fixture, count) = (Arc::clone(&fixture), Arc::clone(&count));
-            spawn(move || drop(count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed)))
+            spawn(move || _ = count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed))
         };
         count.fetch_add(fixture.queue().cancel_pending() as u32, Ordering::Relaxed);
         other.join().unwrap();

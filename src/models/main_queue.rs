@@ -64,7 +64,7 @@ fn two_lenders_who_push_too_are_both_served() {
             })
         });
         main.run().expect("it is owned");
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         fixture.finish(4);
     });
 }

@@ -1,6 +1,5 @@
 //! A lane's life: taking jobs while its runtime does, resuming, closing, and what a shutdown does with it.
 
-use super::current;
 use super::lane::Holder;
 use super::lane::Lane;
 use crate::engine::Loss;
@@ -10,6 +9,7 @@ use crate::error::SuspendError;
 use crate::job::Job;
 use crate::job::Kind;
 use crate::job::Route;
+use crate::job::end_in_turn;
 use crate::sync::Arc;
 use crate::sync::is_child;
 
@@ -71,7 +71,8 @@ impl Lane {
     /// The last handle has gone.
     pub(super) fn close(&self) {
         if self.control().suspends > 0 {
-            current::close(self, Self::drop_what_is_held_back);
+            let lane = self.to_arc();
+            end_in_turn(move || lane.drop_what_is_held_back());
         }
     }
 

@@ -116,7 +116,7 @@ impl Runtime {
             limit: counts.limit,
             started: counts.started,
             queued: counts.queued,
-            timer_wakeups: event_loop.map_or(0, |event_loop| event_loop.wakeups()),
+            event_loop_wakeups: event_loop.map_or(0, |event_loop| event_loop.wakeups()),
             timer_wakeups_saved: event_loop.map_or(0, |event_loop| event_loop.wakeups_saved()),
         }
     }

@@ -116,7 +116,7 @@ pub struct Statistics {
     /// About how many jobs and drains are queued.
     pub queued: usize,
     /// How often the event loop has been woken, by timers and by descriptors that sources wait for.
-    pub timer_wakeups: u64,
+    pub event_loop_wakeups: u64,
     /// How many more wake-ups there would have been without leeway.
     pub timer_wakeups_saved: u64,
 }

@@ -96,6 +96,9 @@ impl<F: AsFd + Send + Sync + 'static, D: Direction> Descriptor<F, D> {
     /// Waits for the first time; false if nothing will ever come.
     fn start(&self, delivery: &Arc<Delivery<Self>>) -> Result<bool, WatchError> {
         let Some(fd) = self.fd() else { return Ok(false) };
+        if let Some(refusal) = D::refusal(fd.as_fd(), delivery.label()) {
+            return Err(refusal);
+        }
         let nature = Nature::of(fd.as_fd());
         let watch = match delivery.engine().watch(fd.as_fd(), D::INTEREST, delivery) {
             // What the kernel cannot wait for, it never lets wait either.
@@ -179,7 +182,9 @@ impl Source {
     /// The descriptor can be a socket, a listening one too, a pipe, a terminal, a device, an eventfd and the like, or a
     /// regular file. The source keeps it and lends it to [`on_ready`](SourceBuilder::on_ready); give an `Arc` of it to have
     /// it elsewhere too, or to have sources of both directions. Unless nobody else reads from it, set it not to block: what
-    /// a call is told of may be gone when it reads.
+    /// a call is told of may be gone when it reads. A type that reads through `&mut` only, as
+    /// [`ChildStdout`](std::process::ChildStdout) does, becomes a [`File`](std::fs::File), which does not:
+    /// `File::from(OwnedFd::from(stdout))`.
     ///
     /// # What the handler hears of
     ///
@@ -330,8 +335,8 @@ impl<F: AsFd + Send + Sync + 'static, D: Direction, P> SourceBuilder<Descriptor<
     ///
     /// # Errors
     ///
-    /// [`WatchError`] if the descriptor is not open or is of a kind that the kernel cannot wait for, a directory for
-    /// instance, if the kernel refuses what the event loop needs, in a forked child, and in a simulation. The handlers and
+    /// [`WatchError`] if the descriptor is not open, is open for the other direction only, or is of a kind that the kernel
+    /// cannot wait for, a directory for instance; if the kernel refuses what the event loop needs, in a forked child, and in a simulation. The handlers and
     /// the descriptor are dropped then.
     pub fn activate(mut self) -> Result<Source<Descriptor<F, D>>, WatchError> {
         let delivery = self.source.handle.delivery();

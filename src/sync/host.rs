@@ -131,6 +131,10 @@ pub(crate) fn virtual_time() -> Option<Duration> {
 /// thread that goes first would wait for it, and nobody would let this one go on.
 #[inline(always)]
 pub(crate) fn yield_point() {
+    #[cfg(concourse_jitter)]
+    if runs_beside_others() {
+        super::jitter::pass();
+    }
     #[cfg(feature = "sim")]
     if let Some(host) = host() {
         host.yield_point();

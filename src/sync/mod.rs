@@ -21,6 +21,8 @@ mod face;
 
 mod fork;
 mod host;
+#[cfg(concourse_jitter)]
+mod jitter;
 mod line;
 mod parking;
 mod ticket;

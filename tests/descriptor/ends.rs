@@ -51,7 +51,8 @@ fn the_end_comes_once_when_everything_is_read_and_costs_nothing_afterwards() {
     assert_eq!(wakeups_for(&runtime, &queue, || ()), 0);
     let look_again = || drop(source.suspend_guard().unwrap());
     // The kernel tells again that nobody writes, and that goes no further.
-    assert_eq!((wakeups_for(&runtime, &queue, look_again), calls.count()), (1, 3));
+    assert!(wakeups_for(&runtime, &queue, look_again) <= 1);
+    assert_eq!(calls.count(), 3);
     assert_eq!(wakeups_for(&runtime, &queue, || ()), 0);
     source.cancel();
     finish(&runtime);

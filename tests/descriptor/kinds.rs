@@ -286,3 +286,17 @@ fn what_cannot_be_waited_for_is_refused_by_name_and_let_go_of() {
     wait_until(|| Arc::strong_count(&captured) == 1);
     finish(&runtime);
 }
+
+#[test]
+fn a_descriptor_that_is_open_for_the_other_direction_only_is_refused() {
+    let runtime = runtime();
+    let queue = runtime.serial("main");
+    let (reader, writer) = pipe().unwrap();
+    let error = Source::readable(&queue, writer).activate().unwrap_err();
+    assert_eq!(error, WatchError::NotReadable { label: "main".into() });
+    let error = Source::writable(&queue, reader).label("src").activate().unwrap_err();
+    assert_eq!(error, WatchError::NotWritable { label: "src".into() });
+    let file = File::open(file!()).unwrap();
+    assert!(matches!(Source::writable(&queue, file).activate(), Err(WatchError::NotWritable { .. })));
+    finish(&runtime);
+}

@@ -84,12 +84,13 @@ impl<D: Direction + Debug> Calls<D> {
     }
 }
 
-/// How often the event loop wakes up for what `happen` does, and until that has been through it and through `queue`.
+/// How often the event loop wakes up for what `happen` does, and until that has been through it and through `queue`; or
+/// once less for each wake-up that it had anyhow just then.
 #[track_caller]
 fn wakeups_for(runtime: &Runtime, queue: &Queue, happen: impl FnOnce()) -> u64 {
     let before = settle(runtime, queue);
     happen();
-    settle(runtime, queue) - before - ROUNDS
+    (settle(runtime, queue) - before).saturating_sub(ROUNDS)
 }
 
 /// How often each settling wakes the event loop itself.
@@ -111,5 +112,5 @@ fn settle(runtime: &Runtime, queue: &Queue) -> u64 {
     source.cancel();
     // The last turn is over, and the pipe that closes now is not watched any more.
     queue.exec_sync(|| ());
-    runtime.statistics().timer_wakeups
+    runtime.statistics().event_loop_wakeups
 }

@@ -73,13 +73,13 @@ fn nothing_wakes_up_for_a_source_that_is_suspended() {
     for told in [&record, &one] {
         drop(told.so_far());
     }
-    let before = runtime.statistics().timer_wakeups;
+    let before = runtime.statistics().event_loop_wakeups;
     for round in 0..500 {
         fs::write(&path, format!("{round}")).unwrap();
         fs::write(folder.join(format!("below/{round}")), "").unwrap();
         fs::remove_file(folder.join(format!("below/{}", round / 2))).ok();
     }
-    let wakeups = runtime.statistics().timer_wakeups - before;
+    let wakeups = runtime.statistics().event_loop_wakeups - before;
     assert!(wakeups <= 20, "{wakeups} wake-ups for seven inodes");
     assert!(record.so_far().is_empty() && one.so_far().is_empty());
     sources.iter().for_each(|source| source.resume().unwrap());
@@ -163,6 +163,16 @@ fn what_cannot_be_is_refused_by_name() {
     let error = Source::file(&queue, "", FileEvents::ALL).activate().unwrap_err();
     assert!(matches!(&error, FileError::BadPath { .. }), "{error:?}");
     assert!(error.to_string().contains("main"), "{error}");
+    let error = Source::file(&queue, folder.path.join("a\0b"), FileEvents::ALL).activate().unwrap_err();
+    assert!(matches!(&error, FileError::BadPath { .. }), "{error:?}");
+    for nothing in [FileEvents::NONE, FileEvents::RESYNCED] {
+        let error = Source::file(&queue, &folder.path, nothing).activate().unwrap_err();
+        assert_eq!(error, FileError::NoEvents { label: "main".into() });
+    }
+    for nothing in [FileEvents::NONE, FileEvents::CREATE] {
+        let error = Source::vnode(&queue, File::open(&folder.path).unwrap(), nothing).activate().unwrap_err();
+        assert_eq!(error, FileError::NoEvents { label: "main".into() });
+    }
     finish(&runtime);
 }
 

@@ -108,6 +108,30 @@ fn a_file_system_that_does_not_tell_is_polled() {
 }
 
 #[test]
+fn a_suspended_source_that_waits_for_quiet_costs_nothing_and_tells_when_it_is_resumed() {
+    let (folder, runtime, record) = (Folder::new(), runtime(), Record::default());
+    let (path, queue) = (folder.join("file"), runtime.serial("main"));
+    let source = record.start(Source::file(&queue, &path, FileEvents::ALL).settle(Duration::from_millis(1)));
+    fs::write(&path, "first").unwrap();
+    record.wait_for(&path, FileEvents::CREATE);
+    source.suspend().unwrap();
+    queue.exec_sync(|| ());
+    drop(record.so_far());
+    let before = runtime.statistics().event_loop_wakeups;
+    for round in 0..500 {
+        fs::write(&path, format!("{round}")).unwrap();
+    }
+    // Its marks die of the first notice; an alarm that was armed may ring once more.
+    let wakeups = runtime.statistics().event_loop_wakeups - before;
+    assert!(wakeups <= 10, "{wakeups} wake-ups for one file");
+    assert!(record.so_far().is_empty());
+    source.resume().unwrap();
+    assert!(record.wait_for(&path, FileEvents::WRITE).contains(FileEvents::WRITE));
+    drop(source);
+    finish(&runtime);
+}
+
+#[test]
 fn a_polled_source_can_be_suspended_and_costs_nothing_then() {
     let (folder, runtime, record) = (Folder::new(), runtime(), Record::default());
     let (path, queue) = (folder.join("file"), runtime.serial("main"));
@@ -118,9 +142,9 @@ fn a_polled_source_can_be_suspended_and_costs_nothing_then() {
     source.suspend().unwrap();
     // An alarm that was armed may ring once more.
     let quiet = || {
-        let before = runtime.statistics().timer_wakeups;
+        let before = runtime.statistics().event_loop_wakeups;
         thread::sleep(Duration::from_millis(50));
-        runtime.statistics().timer_wakeups - before
+        runtime.statistics().event_loop_wakeups - before
     };
     let (deadline, mut wakeups) = (Instant::now() + GENEROUS, quiet());
     while wakeups > 0 && Instant::now() < deadline {

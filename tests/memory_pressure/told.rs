@@ -130,14 +130,14 @@ fn stalls_while_the_source_is_suspended_wake_nobody_and_come_in_one_call() {
     settled.wait_timeout(GENEROUS).unwrap();
     // Normal, if no other test has stalled already.
     let level = mem::take(&mut *record.0.lock()).last().copied();
-    let wakeups = runtime.statistics().timer_wakeups;
+    let wakeups = runtime.statistics().event_loop_wakeups;
     // One that is not suspended is told of both, twice.
     let beside = [WARN, CRITICAL].map(|level| (level, Record::default()));
     let awake = other.serial("other");
     let awake = beside.each_ref().map(|(level, record)| record.sensitive(&awake, NORMAL | *level).activate().unwrap());
     stall_until(&stall, || beside.iter().all(|(_, record)| record.len() >= 3));
     drop(awake);
-    assert_eq!((runtime.statistics().timer_wakeups, record.levels()), (wakeups, vec![]));
+    assert_eq!((runtime.statistics().event_loop_wakeups, record.levels()), (wakeups, vec![]));
     source.resume().unwrap();
     source.resume().unwrap();
     wait_until(|| record.levels().last() == Some(&NORMAL));
@@ -250,7 +250,7 @@ fn a_source_of_a_control_group_that_is_removed_is_quiet() {
     let source = record.sensitive(&queue, NORMAL | WARN | CRITICAL).file(group.file()).activate().unwrap();
     drop(group);
     // A trigger that is gone seems to have fired, once for each level.
-    let wakeups = || runtime.statistics().timer_wakeups;
+    let wakeups = || runtime.statistics().event_loop_wakeups;
     wait_until(|| wakeups() > 0);
     for _ in 0..20 {
         thread::sleep(Duration::from_millis(10));

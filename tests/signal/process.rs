@@ -4,6 +4,7 @@ use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::Signal;
 use std::env;
+use std::ffi::c_int;
 use std::fs;
 use std::io::Read;
 use std::mem::MaybeUninit;
@@ -107,6 +108,27 @@ pub(crate) fn kill_self(signal: Signal) {
 pub(crate) fn raise(signal: Signal) {
     // SAFETY: sends a signal.
     assert_eq!(unsafe { libc::raise(signal.number()) }, 0);
+}
+
+/// Keeps a signal from this thread, and from those that it starts from now on.
+pub(crate) fn block(signal: Signal) {
+    mask(libc::SIG_BLOCK, signal);
+}
+
+/// Lets this thread have it again. One that was sent meanwhile is handled before this returns.
+pub(crate) fn unblock(signal: Signal) {
+    mask(libc::SIG_UNBLOCK, signal);
+}
+
+fn mask(how: c_int, signal: Signal) {
+    let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises what the other two are given.
+    let refused = unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), signal.number());
+        libc::pthread_sigmask(how, signals.as_ptr(), ptr::null_mut())
+    };
+    assert_eq!(refused, 0);
 }
 
 /// The address of a signal's handler, or `SIG_DFL`, or `SIG_IGN`.

@@ -86,7 +86,7 @@ fn a_builder_that_is_dropped_arms_nothing() {
     let handle = builder.handle();
     drop(builder);
     assert!(handle.has_ended());
-    assert_eq!((Arc::strong_count(&captured), runtime.statistics().timer_wakeups), (1, 0));
+    assert_eq!((Arc::strong_count(&captured), runtime.statistics().event_loop_wakeups), (1, 0));
     finish(&runtime);
 }
 

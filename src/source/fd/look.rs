@@ -2,12 +2,16 @@
 
 use super::Sealed;
 use super::ioctl::unsent;
+use crate::error::WatchError;
 use crate::event_loop::Interest;
+use crate::sync::Arc;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
 use rustix::event::poll;
 use rustix::fs::FileType;
+use rustix::fs::OFlags;
+use rustix::fs::fcntl_getfl;
 use rustix::fs::fstat;
 use rustix::fs::tell;
 use rustix::io::Errno;
@@ -101,6 +105,10 @@ pub trait Direction: Sealed + Copy + Default + Send + Sync + 'static {
     #[doc(hidden)]
     const INTEREST: Interest;
 
+    /// Why a descriptor cannot be used in this direction, if it is open for the other one only.
+    #[doc(hidden)]
+    fn refusal(fd: BorrowedFd<'_>, label: &Arc<str>) -> Option<WatchError>;
+
     /// Looks what the descriptor is ready for, without waiting.
     #[doc(hidden)]
     fn look(fd: BorrowedFd<'_>, nature: Nature) -> Look<Self>;
@@ -118,6 +126,10 @@ impl Sealed for Input {}
 
 impl Direction for Input {
     const INTEREST: Interest = Interest::Readable;
+
+    fn refusal(fd: BorrowedFd<'_>, label: &Arc<str>) -> Option<WatchError> {
+        is_open_for(fd, OFlags::WRONLY).then(|| WatchError::NotReadable { label: Arc::clone(label) })
+    }
 
     fn look(fd: BorrowedFd<'_>, nature: Nature) -> Look<Self> {
         if nature == Nature::File {
@@ -161,6 +173,10 @@ impl Sealed for Output {}
 impl Direction for Output {
     const INTEREST: Interest = Interest::Writable;
 
+    fn refusal(fd: BorrowedFd<'_>, label: &Arc<str>) -> Option<WatchError> {
+        is_open_for(fd, OFlags::RDONLY).then(|| WatchError::NotWritable { label: Arc::clone(label) })
+    }
+
     fn look(fd: BorrowedFd<'_>, nature: Nature) -> Look<Self> {
         let state = state(fd, PollFlags::OUT);
         if state.is_empty() {
@@ -182,6 +198,11 @@ impl Direction for Output {
     fn failed(self) -> Self {
         Self { failed: true, ..self }
     }
+}
+
+/// True if the descriptor is open in just this mode. One that is not open is for the event loop to refuse.
+fn is_open_for(fd: BorrowedFd<'_>, mode: OFlags) -> bool {
+    fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::ACCMODE == mode)
 }
 
 /// What `wanted` comes to at once. Errors and hang-ups are always in it.

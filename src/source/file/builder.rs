@@ -133,7 +133,7 @@ impl<P> SourceBuilder<File, P> {
     ///   reached; they name the setting to raise.
     /// - [`Unsupported`](FileError::Unsupported) if [`REVOKE`](FileEvents::REVOKE) is asked for, and in a simulation.
     /// - [`Forked`](FileError::Forked) in a forked child, [`BadPath`](FileError::BadPath) for an empty path,
-    ///   [`ZeroInterval`](FileError::ZeroInterval) for one of [`poll_every`](Self::poll_every), and others if the kernel
+    ///   [`NoEvents`](FileError::NoEvents) if there is nothing to hear of, [`ZeroInterval`](FileError::ZeroInterval) for one of [`poll_every`](Self::poll_every), and others if the kernel
     ///   refuses what is needed.
     ///
     /// The handlers are dropped then.

@@ -1,12 +1,14 @@
 //! What a source stands on: the notices of the kernel, as far as there are any, and why it must poll where there are not.
 
 use super::File;
+use super::events::FileEvents;
 use super::silent::is_silent;
 use super::stamp::Sight;
 use super::stamp::Stamp;
 use super::stamp::is_absence;
 use crate::error::FileError;
 use crate::error::WatchError;
+use crate::event_loop::EventLoop;
 use crate::event_loop::Mark;
 use crate::event_loop::Notices;
 use crate::event_loop::Refusal;
@@ -29,7 +31,29 @@ use std::path::Path;
 pub(super) struct Unclear;
 
 /// What is not supported, if a runtime has no kernel to ask.
-pub(super) const SIMULATION: &str = "watching files in a simulation";
+const SIMULATION: &str = "watching files in a simulation";
+
+/// What no kernel known here can tell.
+const REVOKE: &str = "telling that access to a file was revoked";
+
+/// Refuses what cannot be watched, or asks for nothing of what is `possible`.
+pub(super) fn admit(
+    event_loop: &EventLoop,
+    asked: FileEvents,
+    possible: FileEvents,
+    label: &Arc<str>,
+) -> Result<(), FileError> {
+    let label = Arc::clone(label);
+    if event_loop.is_simulated() {
+        Err(FileError::Unsupported { label, what: SIMULATION })
+    } else if asked.contains(FileEvents::REVOKE) {
+        Err(FileError::Unsupported { label, what: REVOKE })
+    } else if !asked.intersects(possible) {
+        Err(FileError::NoEvents { label })
+    } else {
+        Ok(())
+    }
+}
 
 pub(super) struct Ground {
     /// `None` if the source is to poll.

@@ -36,22 +36,20 @@ use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
 use ground::Ground;
-use ground::SIMULATION;
+use ground::admit;
 use ground::reason;
 use hints::Hints;
 use hints::patience;
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
+use std::io::ErrorKind;
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::path::absolute;
 use std::time::Duration;
 use tree::Description;
 use tree::Tree;
-
-/// What no kernel known here can tell.
-const REVOKE: &str = "telling that access to a file was revoked";
 
 /// How often a source polls that cannot hear of every change, unless it is told otherwise.
 const POLL: Duration = Duration::from_secs(2);
@@ -174,15 +172,12 @@ impl File {
         let label = || Arc::clone(label);
         let mut life = self.life.lock();
         let Life::Described(what) = mem::replace(&mut *life, Life::Ended) else { return Ok(Started::LoopHasEnded) };
-        if event_loop.is_simulated() {
-            return Err(FileError::Unsupported { label: label(), what: SIMULATION });
+        admit(event_loop, what.events, FileEvents::ALL, &label())?;
+        let bad_path = |kind| FileError::BadPath { label: label(), kind };
+        if what.path.as_os_str().as_bytes().contains(&0) {
+            return Err(bad_path(ErrorKind::InvalidInput));
         }
-        if what.events.contains(FileEvents::REVOKE) {
-            return Err(FileError::Unsupported { label: label(), what: REVOKE });
-        }
-        let bad_path =
-            |error: io::Error| FileError::BadPath { label: label(), errno: error.raw_os_error().unwrap_or_default() };
-        let path = absolute(&what.path).map_err(bad_path)?;
+        let path = absolute(&what.path).map_err(|error| bad_path(error.kind()))?;
         let notices = if self.pace.lock().poll.is_some() {
             None
         } else {
@@ -252,14 +247,18 @@ impl Witness for Delivery<File> {
     fn hear(self: Arc<Self>, mark: u64, told: Told, name: Option<&OsStr>) -> Hearing {
         let is_held = self.is_held();
         let mut pace = self.pending().pace.lock();
-        let waits = !pace.settle.is_zero();
+        let (settles, rests) = (!pace.settle.is_zero(), is_held && pace.is_under_way);
+        // While it rests nobody looks, however quiet it is: the turn that waits for the resumption looks at the time.
+        let waits = settles && !rests;
         let most = patience(is_held, waits || !pace.is_under_way || (!is_held && self.waits_for_quiet()));
         let hearing = pace.hints.add(mark, told, name, most);
-        if waits {
+        if settles {
             let now = now(Clock::Monotonic);
             pace.told = Some(now);
             let quiet = now.after(pace.settle);
-            pace.ring_at(quiet);
+            if waits {
+                pace.ring_at(quiet);
+            }
         }
         drop(pace);
         if !waits {

@@ -1,10 +1,9 @@
 //! Sources of what happens to an open file, whatever it is called: see [`Source::vnode`].
 
 use super::POLL;
-use super::REVOKE;
 use super::Started;
 use super::events::FileEvents;
-use super::ground::SIMULATION;
+use super::ground::admit;
 use super::ground::reason;
 use super::hints::ITSELF;
 use super::hints::patience;
@@ -138,12 +137,7 @@ impl Vnode {
         let label = || Arc::clone(label);
         let mut life = self.life.lock();
         let Life::Described(file) = mem::replace(&mut *life, Life::Ended) else { return Ok(Started::LoopHasEnded) };
-        if event_loop.is_simulated() {
-            return Err(FileError::Unsupported { label: label(), what: SIMULATION });
-        }
-        if file.events.contains(FileEvents::REVOKE) {
-            return Err(FileError::Unsupported { label: label(), what: REVOKE });
-        }
+        admit(event_loop, file.events, FileEvents::ALL - FileEvents::CREATE, &label())?;
         let refused = |refusal| reason(refusal, &label());
         let Some(notices) = event_loop.notices().map_err(refused)? else { return Ok(Started::LoopHasEnded) };
         let witness = Arc::downgrade(delivery);

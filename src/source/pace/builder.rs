@@ -58,6 +58,8 @@ impl<K: Pending> SourceBuilder<K> {
     /// and virtual in a simulation. Until the source is active nothing counts: what was merged before counts as merged by
     /// the activation.
     ///
+    /// A source has one pace: `throttle` and [`debounce`](Self::debounce) are for one that has none yet.
+    ///
     /// A merge into a source that calls at both edges costs what it costs without a pace. With another edge it looks at the
     /// clock.
     ///

@@ -36,7 +36,9 @@ impl<T: Send + 'static> Sender<T> {
     ///
     /// A thread that waits on a worker of a [`Runtime`](crate::Runtime) does not keep a core from other work, as long as
     /// there are fewer than [`max_threads`](crate::RuntimeBuilder::max_threads): the handler needs one too. The wait ends
-    /// when there is room or when the port is gone, and lasts as long as a suspension of the port.
+    /// when there is room or when the port is gone, and lasts as long as a suspension of the port. Before the port is
+    /// active nobody makes room: the thread that is to activate it may fill it with [`try_send`](Self::try_send), and
+    /// not wait.
     ///
     /// # Errors
     ///
