@@ -368,7 +368,8 @@ pub(crate) fn note_panic_locations() {
 pub(crate) enum Route {
     /// A lane's drain, or anything else that must not wait behind a flood of loose jobs.
     Lane,
-    /// As `Lane`, but the caller's job goes on for long: somebody else is to run the drain beside it.
+    /// A lane's drain that somebody else is to run beside the caller's job: it stands in the pool's line, where everybody
+    /// sees it, and not with the caller's own jobs.
     Beside,
     /// A job of its own.
     Loose,

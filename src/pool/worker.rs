@@ -363,7 +363,7 @@ impl Worker {
                     self.crew.announce(class);
                 }
             }
-            Route::Lane | Route::Beside | Route::Loose if is_of_own_class => {
+            Route::Lane | Route::Loose if is_of_own_class => {
                 self.deque.push(job);
                 self.crew.announce(class);
             }
