@@ -363,11 +363,14 @@ pub(crate) fn note_panic_locations() {
     }));
 }
 
-/// Which of the pool's two doors a job takes.
+/// Which of the pool's two doors a job takes, and how soon it is to be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A lane's drain, or anything else that must not wait behind a flood of loose jobs.
     Lane,
+    /// A lane's drain that somebody else is to run beside the caller's job: it stands in the pool's line, where everybody
+    /// sees it, and not with the caller's own jobs.
+    Beside,
     /// A job of its own.
     Loose,
     /// A lane's drain that has used up its budget: behind everything that waits now.

@@ -101,7 +101,7 @@ impl Hierarchy {
             4 => queue.barrier_sync(|| self.visit(at, true)),
             5 => queue.exec_and_wait(|| self.visit(at, false)),
             6 => _ = queue.cancel_pending(),
-            8 => self.engine().advance_to(Phase::Cancelling),
+            8 => self.engine.advance_to(Phase::Cancelling),
             _ => {
                 queue.suspend().unwrap();
                 queue.exec_async(move || hierarchy.visit(at, false));

@@ -45,11 +45,11 @@ impl Accept for Line {
     }
 
     fn engine(&self) -> &Arc<Engine> {
-        &self.engine()
+        &self.engine
     }
 
     fn sink(&self) -> Arc<dyn Sink> {
-        GlobalQueue::on(Arc::clone(&self.engine()), Qos::Default).sink()
+        GlobalQueue::on(Arc::clone(&self.engine), Qos::Default).sink()
     }
 }
 

@@ -163,8 +163,10 @@ impl Sentinel {
     fn tick(&mut self, pause: Duration) -> Duration {
         let before = self.crew.roster.state.tick();
         let sight = self.crew.is_work_visible().then(|| {
+            let sight = self.look_twice();
+            // After the look: whoever makes way begins another job, and would not pass for stuck.
             self.crew.backlog.demand.tick();
-            self.look_twice()
+            sight
         });
         let sight = sight.as_ref();
         if sight.is_some_and(|sight| sight.is_job_stranded) {

@@ -47,6 +47,10 @@ pub(crate) struct Worker {
     overdue: Cell<usize>,
     /// Where the next theft begins.
     victim: Cell<usize>,
+    /// The drain that has run has made way, and nothing has been taken since.
+    has_made_way: Cell<bool>,
+    /// Whether the next look after that begins with the own deque.
+    is_turn_of_oldest: Cell<bool>,
     /// A job was pushed that nobody else has been told of.
     has_quiet_job: Cell<bool>,
     /// The job that runs.
@@ -68,6 +72,8 @@ impl Worker {
             is_turn_of_lanes: [const { Cell::new(true) }; CLASSES],
             overdue: Cell::new(CLASSES),
             victim: Cell::new(slot + 1),
+            has_made_way: Cell::new(false),
+            is_turn_of_oldest: Cell::new(false),
             has_quiet_job: Cell::new(false),
             running: Cell::new(None),
             waits: Cell::new(0),
@@ -215,6 +221,7 @@ impl Worker {
         if now.is_plain()
             && looks > OLDEST
             && !looks.is_multiple_of(LANES)
+            && !self.has_made_way.get()
             && !self.is_urgent_demanded()
             && let Some(job) = self.deque.pop()
         {
@@ -362,9 +369,9 @@ impl Worker {
             }
             Route::Back => {
                 self.crew.inject(job, route, class);
-                self.look_for_lanes_next();
+                self.has_made_way.set(true);
             }
-            Route::Lane | Route::Loose => self.crew.inject(job, route, class),
+            Route::Lane | Route::Beside | Route::Loose => self.crew.inject(job, route, class),
         }
     }
 

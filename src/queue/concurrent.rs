@@ -71,13 +71,18 @@ impl Aftermath {
 impl Lane {
     /// Takes a job or a barrier.
     pub(super) fn concurrent_async(&self, job: Job) {
+        self.concurrent_async_by(job, Route::Lane);
+    }
+
+    /// As `concurrent_async`, with the way to the pool if one more thread is to come.
+    pub(super) fn concurrent_async_by(&self, job: Job, route: Route) {
         let kind = job.shape().kind;
         if kind.is_barrier() && !planted!("lane_uncounted_barrier") {
             self.barriers().add();
         }
         if self.push(job).is_some() {
             if self.engine().accepts(kind) {
-                self.knock();
+                self.knock_by(route);
             } else {
                 self.empty_out_concurrent(Loss::Rejected);
             }
@@ -86,9 +91,14 @@ impl Lane {
 
     /// Serves what needs no thread, and calls for one if a job may start.
     pub(super) fn knock(&self) {
+        self.knock_by(Route::Lane);
+    }
+
+    fn knock_by(&self, route: Route) {
         let mut control = self.control();
         let mut aftermath = Aftermath::default();
         self.advance(&mut control, &mut aftermath);
+        aftermath.token = aftermath.token.map(|_| route);
         drop(control);
         aftermath.follow(self);
     }
@@ -192,8 +202,7 @@ impl Lane {
             Settled::Quiet => return,
             // A runtime that has ended leaves these to the threads that wait for them.
             Settled::Startable(kind) if kind.is_sync() && self.engine().phase() == Phase::Cancelling => None,
-            Settled::Startable(_) => Some(Route::Lane),
-            Settled::Unwritten => Some(Route::Back),
+            Settled::Startable(_) | Settled::Unwritten => Some(Route::Lane),
         };
         // A waiter comes before the pool: it may be all that is left of the pool's threads.
         if let Some(waiter) = control.first_waiter() {
@@ -225,6 +234,9 @@ impl Lane {
         let job = self.consumer(control).take();
         self.start(control, job.shape().kind);
         self.advance(control, aftermath);
+        if aftermath.token == Some(Route::Lane) {
+            aftermath.token = Some(Route::Beside);
+        }
         Some(job)
     }
 

@@ -11,6 +11,9 @@ impl Lane {
     /// Sends a drain job to the target or the pool, or rings for the main thread.
     pub(super) fn submit_token(&self, route: Route) {
         match self.home() {
+            Some(Home::Target(target)) if route == Route::Beside && target.is_concurrent() => {
+                target.concurrent_async_by(self.token(), route);
+            }
             Some(Home::Target(target)) => target.enqueue(self.token()),
             Some(Home::MainThread(thread)) => self.ring(thread),
             // After the end of the pool the job comes back, and its drop sees to the lane.

@@ -44,7 +44,7 @@ impl Backlog {
     pub(crate) fn push(&self, job: Job, route: Route, class: usize) {
         let shelf = self.shelf(class);
         match route {
-            Route::Lane | Route::Back => shelf.lanes.push(job),
+            Route::Lane | Route::Beside | Route::Back => shelf.lanes.push(job),
             Route::Loose => shelf.loose.push(job),
         }
     }

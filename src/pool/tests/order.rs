@@ -103,3 +103,18 @@ fn drains_from_outside_come_next_when_one_makes_way_although_the_own_deque_is_fu
     let seen = seen.lock();
     assert_eq!((seen[0], seen.len()), ("outside", OWN + 1));
 }
+
+#[test]
+fn a_drain_that_is_to_run_beside_its_submitter_wakes_somebody_at_once() {
+    let pool = Pool::new(config(2, 2));
+    let (inner, awake, read) = (Arc::clone(&pool), Count::new(), Door::new());
+    let (seen, done) = (awake.clone(), read.clone());
+    lane(&pool, move || {
+        inner.submit(Job::token(move || read.pass()), Route::Beside, Qos::Default).unwrap();
+        // The sentinel would come to it too, but later than this.
+        seen.raise_to(inner.counts().awake);
+        done.open();
+    });
+    assert!(pool.quiesce(soon(), &|| false));
+    assert_eq!(awake.get(), 2);
+}

@@ -35,16 +35,12 @@ impl Worker {
             OLDEST => self.oldest().or_else(|| self.outside(0)),
             OUTSIDE => self.outside(self.class.get()).or_else(|| self.in_order()),
             OVERDUE => self.out_of_order().or_else(|| self.in_order()),
+            _ if self.has_made_way.replace(false) => {
+                self.urgent().or_else(|| self.longest_waiting()).or_else(|| self.in_order())
+            }
             _ if looks.is_multiple_of(LANES) => self.urgent().or_else(|| self.lane()).or_else(|| self.in_order()),
             _ => self.in_order(),
         }
-    }
-
-    /// A drain makes way: the others of its class need not wait for the turns of those that the own deque still has.
-    pub(super) fn look_for_lanes_next(&self) {
-        let looks = self.looks.get();
-        // In the last round the next one is for the oldest own job.
-        self.looks.set(if looks < LANES { looks.min(OLDEST) } else { looks - looks % LANES });
     }
 
     /// Goes over to a job of `class`.
@@ -67,6 +63,16 @@ impl Worker {
     /// The oldest job in the own deque.
     fn oldest(&self) -> Option<Job> {
         insist(|| self.place().stealer.steal()).inspect(|_| self.serve(self.class.get()))
+    }
+
+    /// After a drain has made way: the oldest job in the own deque and the oldest drain outside of it, in turn. Each waits
+    /// for no more turns than there are in front of it.
+    fn longest_waiting(&self) -> Option<Job> {
+        if self.is_turn_of_oldest.replace(!self.is_turn_of_oldest.get()) {
+            self.oldest().or_else(|| self.lane())
+        } else {
+            self.lane().or_else(|| self.oldest())
+        }
     }
 
     /// A job that goes before those in the own deque, if there are any.
