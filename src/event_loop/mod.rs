@@ -348,14 +348,15 @@ impl EventLoop {
         drop(self.steps.close());
         self.descriptors.close();
         self.state.stop();
-        let thread = self.thread.lock().take();
         match &self.bed {
             Bed::Poll(waker) => {
                 let waker = waker.lock().take();
-                if let Some((waker, thread)) = waker.zip(thread) {
+                // Whoever has the waker wakes the thread and waits for it.
+                if let Some(waker) = waker {
                     // An eventfd takes a wake-up unless its count is at the limit, and then the thread is awake.
                     let _ = waker.wake();
-                    if thread.thread().id() != current_thread().id() {
+                    let thread = self.thread.lock().take();
+                    if let Some(thread) = thread.filter(|thread| thread.thread().id() != current_thread().id()) {
                         // The thread contains what its sinks do, so it has no panic of its own to report.
                         let _ = thread.join();
                     }

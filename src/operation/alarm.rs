@@ -29,7 +29,7 @@ impl Alarm {
         // A token, so that a shutdown does not report this closure as lost: it is not the user's.
         let job = Job::token(move || ring.ring());
         let armed = event_loop.arm(Clock::Monotonic, due, Duration::ZERO, Arc::clone(record) as _, Some(job));
-        Ok(armed.ok().map(|key| Self { event_loop: Arc::downgrade(&event_loop), key }))
+        Ok(armed.ok().map(|key| Self { event_loop: Arc::downgrade(event_loop), key }))
     }
 
     pub(super) fn cancel(self) {

@@ -19,6 +19,8 @@ use crate::queue::Accept;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 use crate::sync::OnceLock;
+use crate::sync::runs_beside_others;
+use crate::sync::spin_loop;
 use crate::time::Clock;
 use crate::time::Nanos;
 use crate::time::now;
@@ -83,6 +85,10 @@ impl<V> Default for Handlers<V> {
         Self { registered: None, event: None, cancelled: None }
     }
 }
+
+/// How long a turn that has followed another at once lets merges gather, in pauses of the processor: about a microsecond. A
+/// model has none.
+const GATHERING: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else { 64 };
 
 /// What a merge touches: one cache line, as long as what is pending fits.
 #[repr(align(64))]
@@ -305,7 +311,12 @@ impl<P: Pending> Delivery<P> {
     /// Submits the job of a turn. It is a token, so that cancelling the target's pending jobs leaves it in its place.
     #[cold]
     fn schedule(self: &Arc<Self>) {
-        let visit = Visit(Some(Arc::clone(self)));
+        self.schedule_one(false);
+    }
+
+    /// Submits the job of a turn, which follows another one at once if it `is_next`.
+    fn schedule_one(self: &Arc<Self>, is_next: bool) {
+        let visit = Visit { delivery: Some(Arc::clone(self)), is_next };
         self.submit(Job::token(move || visit.run()));
     }
 
@@ -330,16 +341,16 @@ impl<P: Pending> Delivery<P> {
     }
 
     /// One turn: the registration handler, or the event handler with what is pending, or the end.
-    fn turn(self: &Arc<Self>) {
+    fn turn(self: &Arc<Self>, is_next: bool) {
         match self.hot.state.begin() {
             Turn::Parked => {}
-            Turn::Deliver => self.deliver(),
+            Turn::Deliver => self.deliver(is_next),
             Turn::Close { cancelled } => self.close(cancelled),
         }
     }
 
-    fn deliver(self: &Arc<Self>) {
-        let mut rest = Rest { delivery: self, event: None, was_heard: false };
+    fn deliver(self: &Arc<Self>, is_next: bool) {
+        let mut rest = Rest { delivery: self, event: None, was_heard: false, is_next };
         let mut handlers = self.handlers.lock();
         let registered = handlers.registered.take();
         if registered.is_none() {
@@ -361,6 +372,15 @@ impl<P: Pending> Delivery<P> {
         if let Some((value, event)) = self.hot.pending.take().zip(rest.event.as_mut()) {
             pace.inspect(|pace| pace.call(now(Clock::Monotonic)));
             event(value);
+        }
+    }
+
+    /// Leaves the cache line to those who merge for a moment, if the worker has nothing else to do. A turn takes it away
+    /// from them three times, so that turns without a pause cost each merge more than the merge itself.
+    #[cold]
+    fn gather(&self) {
+        if runs_beside_others() && self.engine().executor().is_quiet() {
+            (0..GATHERING).for_each(|_| spin_loop());
         }
     }
 
@@ -397,6 +417,8 @@ struct Rest<'a, P: Pending> {
     event: Option<Box<dyn FnMut(P::Value) + Send>>,
     /// There is a handler, for which what is pending listens again.
     was_heard: bool,
+    /// The turn has followed another one at once.
+    is_next: bool,
 }
 
 impl<P: Pending> Drop for Rest<'_, P> {
@@ -407,24 +429,33 @@ impl<P: Pending> Drop for Rest<'_, P> {
         if self.was_heard {
             self.delivery.listen();
         }
-        self.delivery.owe(self.delivery.hot.state.finish());
+        if self.is_next {
+            self.delivery.gather();
+        }
+        if self.delivery.hot.state.finish() == Duty::Schedule {
+            self.delivery.schedule_one(true);
+        }
     }
 }
 
 /// A turn on its way through the target queue.
-struct Visit<P: Pending>(Option<Arc<Delivery<P>>>);
+struct Visit<P: Pending> {
+    delivery: Option<Arc<Delivery<P>>>,
+    /// The turn before has called for this one.
+    is_next: bool,
+}
 
 impl<P: Pending> Visit<P> {
     fn run(mut self) {
-        if let Some(delivery) = self.0.take() {
-            delivery.turn();
+        if let Some(delivery) = self.delivery.take() {
+            delivery.turn(self.is_next);
         }
     }
 }
 
 impl<P: Pending> Drop for Visit<P> {
     fn drop(&mut self) {
-        if let Some(delivery) = self.0.take() {
+        if let Some(delivery) = self.delivery.take() {
             // The target has been shut down: no turn will ever come.
             delivery.close(false);
         }

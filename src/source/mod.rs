@@ -139,6 +139,7 @@ use std::marker::PhantomData;
 /// An event source that delivers to a handler on a queue; `K` says what it collects.
 ///
 /// Handles are cheap to clone. When the last one is dropped, the source ends silently: see the [module](self).
+#[must_use = "the source ends when its last handle is dropped"]
 pub struct Source<K: Pending = Add> {
     handle: Handle<K>,
     owner: Arc<Owner<K>>,
