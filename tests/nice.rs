@@ -31,9 +31,10 @@ fn runtime() -> Option<Runtime> {
     }
 }
 
-/// Whether the limit alone allows a thread to come back to the nice value that it has now.
+/// Whether the limit alone allows a thread to come back to the nice value that it has now. From the greatest there is nowhere
+/// to come back from.
 fn is_within_the_limit() -> bool {
-    getrlimit(Resource::Nice).current.is_none_or(|limit| limit as i64 >= 20 - i64::from(nice()))
+    nice() == 19 || getrlimit(Resource::Nice).current.is_none_or(|limit| limit as i64 >= 20 - i64::from(nice()))
 }
 
 fn may_be_less_nice() -> bool {
