@@ -139,7 +139,7 @@ use std::marker::PhantomData;
 /// An event source that delivers to a handler on a queue; `K` says what it collects.
 ///
 /// Handles are cheap to clone. When the last one is dropped, the source ends silently: see the [module](self).
-#[must_use = "the source ends when its last handle is dropped"]
+#[must_use = "dropping the last handle ends the source"]
 pub struct Source<K: Pending = Add> {
     handle: Handle<K>,
     owner: Arc<Owner<K>>,
@@ -327,7 +327,6 @@ impl<K: Pending, P> SourceBuilder<K, P> {
 
 impl<K: Mergeable> SourceBuilder<K> {
     /// Starts the source: what was merged so far is delivered after the registration handler.
-    #[must_use = "dropping the last handle ends the source"]
     pub fn activate(self) -> Source<K> {
         self.start()
     }
