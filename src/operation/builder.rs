@@ -17,6 +17,7 @@ use crate::engine::Loss;
 use crate::error::OperationError;
 use crate::job::Job;
 use crate::sync::Arc;
+use crate::token::CancelToken;
 use std::any::type_name;
 use std::error::Error;
 use std::fmt;
@@ -44,6 +45,7 @@ pub struct OperationBuilder<I = ()> {
     limit: Option<Duration>,
     is_barrier: bool,
     progress: Option<Progress>,
+    token: Option<CancelToken>,
     input: I,
 }
 
@@ -58,6 +60,7 @@ impl OperationBuilder {
             limit: None,
             is_barrier: false,
             progress: None,
+            token: None,
             input: (),
         }
     }
@@ -83,8 +86,8 @@ impl OperationBuilder {
     /// ```
     pub fn with<I: Input>(mut self, input: I) -> OperationBuilder<I::Held> {
         let held = input.hold(&mut self.edges);
-        let Self { queue, label, edges, priority, delay, limit, is_barrier, progress, input: () } = self;
-        OperationBuilder { queue, label, edges, priority, delay, limit, is_barrier, progress, input: held }
+        let Self { queue, label, edges, priority, delay, limit, is_barrier, progress, token, input: () } = self;
+        OperationBuilder { queue, label, edges, priority, delay, limit, is_barrier, progress, token, input: held }
     }
 
     /// Adds the operation, which calls `f` once: it has finished when `f` returns.
@@ -280,6 +283,21 @@ impl<I: Send + 'static> OperationBuilder<I> {
         self
     }
 
+    /// Cancels the operation when `token` is, as [`Operation::cancel`] does. Its [own](OperationContext::token) is below that.
+    ///
+    /// ```
+    /// use concourse::{CancelToken, OperationError, OperationQueue};
+    ///
+    /// let (ops, request) = (OperationQueue::builder("steps").max_concurrent(0).build(), CancelToken::new());
+    /// let steps = ["look up", "answer"].map(|label| ops.operation(label).under(&request).run(|| ()));
+    /// request.cancel();
+    /// assert!(steps.iter().all(|step| matches!(step.wait(), Err(OperationError::Cancelled))));
+    /// ```
+    pub fn under(mut self, token: &CancelToken) -> Self {
+        self.token = Some(token.child());
+        self
+    }
+
     fn add<T, F>(
         self,
         retry: Option<Retry>,
@@ -288,8 +306,8 @@ impl<I: Send + 'static> OperationBuilder<I> {
     where
         T: Send + Sync + 'static,
     {
-        let Self { queue, label, edges: Edges(dependencies), priority, delay, limit, is_barrier, progress, input } =
-            self;
+        let Self { queue, label, edges, priority, delay, limit, is_barrier, progress, token, input } = self;
+        let Edges(dependencies) = edges;
         let (station, value) = (queue.station(), Arc::new(Slot::new()));
         let slot = Arc::clone(&value);
         let body = move |context: &OperationContext<'_>| {
@@ -304,7 +322,7 @@ impl<I: Send + 'static> OperationBuilder<I> {
                 (Box::new(|_| Err(OperationError::Dropped)), false)
             }
         };
-        let plan = Plan { label, priority, dependencies, limit, retry, is_barrier, progress };
+        let plan = Plan { label, priority, dependencies, limit, retry, is_barrier, progress, token };
         let record = station.add(plan, delay, body, type_name::<F>(), is_admitted);
         Operation::new(record, value)
     }

@@ -6,6 +6,7 @@ use crate::error::OperationError;
 use crate::sync::Arc;
 use crate::sync::deadline_after;
 use crate::sync::now;
+use crate::token::CancelToken;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -70,6 +71,23 @@ impl<'a> OperationContext<'a> {
         self.record.is_cancelled()
     }
 
+    /// The operation's token, which is cancelled with it, and not when an attempt has no [time](Self::remaining) left.
+    ///
+    /// It covers what the operation starts, and ends what it waits for: as many [children](CancelToken::child) as it likes
+    /// stand below it.
+    ///
+    /// ```
+    /// use concourse::{OperationQueue, Semaphore};
+    ///
+    /// let (ops, mail) = (OperationQueue::new("mail"), Semaphore::new(0));
+    /// let reader = ops.operation("read").try_run(move |context| mail.wait_or(&context.token()));
+    /// reader.cancel();
+    /// assert!(reader.wait().is_err());
+    /// ```
+    pub fn token(&self) -> CancelToken {
+        self.record.token()
+    }
+
     /// How much time the attempt has left; `None` if it may take as long as it likes. To be given to what it waits for.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(now()))
@@ -103,7 +121,7 @@ impl<'a> OperationContext<'a> {
     pub fn sleep(&self, time: Duration) -> bool {
         let time = self.remaining().map_or(time, |remaining| remaining.min(time));
         // Nobody but a cancellation ends the sleep early.
-        let _ = self.record.bed().wait_timeout(time);
+        let _ = self.record.token().wait_timeout(time);
         !self.must_stop()
     }
 }

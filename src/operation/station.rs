@@ -149,8 +149,12 @@ impl Station {
         closure: &'static str,
         is_admitted: bool,
     ) -> Arc<Record> {
+        let token = plan.token.clone();
         let (record, edges) = self.enrol(plan, body, closure);
         if is_admitted {
+            if let Some(token) = token {
+                record.stand_under(&token);
+            }
             record.subscribe(edges);
             record.pause(delay);
             if !self.goes_on() {

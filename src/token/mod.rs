@@ -9,6 +9,7 @@ mod state;
 mod waits;
 mod work;
 
+use crate::engine::Engine;
 use crate::engine::Scope;
 use crate::error::Cancelled;
 use crate::error::WaitError;
@@ -25,6 +26,7 @@ use crate::time::Nanos;
 use node::Listener;
 use node::Node;
 use node::Place;
+pub(crate) use node::Place as Registration;
 use std::any::Any;
 use std::fmt;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use std::time::Instant;
 ///
 /// - Work that it covers and that has not begun: [`job`](Self::job) for closures of all kinds, [`submit`](Self::submit) for
 ///   tasks, [`run_until_cancelled`](Self::run_until_cancelled) for futures. It never runs, and what it captured is dropped at once.
+/// - [Operations](crate::OperationBuilder::under), whether they wait, run, or come later.
 /// - Work that runs, if it asks: [`check`](Self::check) and [`is_cancelled`](Self::is_cancelled). Nothing is stopped by force.
 /// - Threads that wait, for a permit, an event, a group, a task or an item: [`Semaphore::acquire_or`] and the `wait_or` of
 ///   the others return at once.
@@ -164,6 +167,17 @@ impl CancelToken {
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         let cancelled = self.is_cancelled() || (!timeout.is_zero() && self.wait_within(deadline_after(timeout)));
         if cancelled { Ok(()) } else { Err(WaitError::TimedOut { after: timeout }) }
+    }
+
+    /// A token at the top of a tree, whose deadlines are timers of this runtime.
+    pub(crate) fn on(engine: &Arc<Engine>) -> Self {
+        Self { node: Node::on(Some(Arc::clone(engine))) }
+    }
+
+    /// Calls `f` once the token has been cancelled, wherever that happens; here and now if it has been. Dropping what comes
+    /// back takes the call back.
+    pub(crate) fn call(&self, f: impl FnOnce() + Send + 'static) -> Option<Place> {
+        self.node.register(Listener::Deed(Box::new(f)))
     }
 
     fn wait_within(&self, limit: Option<Instant>) -> bool {

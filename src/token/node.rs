@@ -192,7 +192,7 @@ impl Drop for Node {
 }
 
 /// A listener's place in a list, left when it is dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     node: Arc<Node>,
     key: u64,
 }

@@ -1,7 +1,6 @@
 //! Work that a token covers: it has not begun when the token is cancelled, and never will.
 
 use super::CancelToken;
-use super::node::Listener;
 use super::node::Place;
 use crate::error::Cancelled;
 use crate::job::Job;
@@ -117,8 +116,7 @@ impl CancelToken {
     /// Has the token cancel the item; at once, if it has been cancelled.
     fn enlist(&self, item: &WorkItem) -> Option<Place> {
         let listed = item.clone();
-        let cancel = Listener::Deed(Box::new(move || _ = listed.cancel()));
-        self.node.register(cancel)
+        self.call(move || _ = listed.cancel())
     }
 }
 

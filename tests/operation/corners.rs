@@ -4,6 +4,7 @@ use super::GENEROUS;
 use super::outcome;
 use super::runtime;
 use super::wait_until;
+use concourse::CancelToken;
 use concourse::Cancellation;
 use concourse::DependencyError;
 use concourse::Event;
@@ -13,6 +14,7 @@ use concourse::OperationQueue;
 use concourse::OperationState;
 use concourse::Progress;
 use concourse::Retry;
+use concourse::Semaphore;
 use concourse::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -267,4 +269,52 @@ fn a_dependency_between_two_attempts_comes_too_late() {
     wait_until("the first attempt is over", || retried.state() == OperationState::Pending);
     assert!(matches!(retried.add_dependency(&other), Err(DependencyError::TooLate { .. })));
     retried.cancel();
+}
+
+#[test]
+fn a_token_over_operations_cancels_those_that_wait_and_tells_those_that_run() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("request").on(&runtime).max_concurrent(1).build();
+    let (request, begun, mail) = (CancelToken::new(), Event::new(), Semaphore::new(0));
+    let tell = begun.clone();
+    let running = ops.operation("running").under(&request).try_run(move |context| {
+        tell.set();
+        mail.wait_or(&context.token())
+    });
+    let captured = Arc::new(());
+    let kept = Arc::clone(&captured);
+    let waiting = ops.operation("waiting").under(&request).run(move || drop(kept));
+    let other = ops.operation("of another request").run(|| ());
+    begun.wait();
+    request.cancel();
+    assert_eq!(Arc::strong_count(&captured), 1, "its captures are gone when the call returns");
+    assert!(matches!(outcome(&running), Err(OperationError::Cancelled)));
+    assert!(matches!(outcome(&waiting), Err(OperationError::Cancelled)));
+    assert!(outcome(&other).is_ok());
+    let late = ops.operation("late").under(&request).run(|| ());
+    assert!(matches!(outcome(&late), Err(OperationError::Cancelled)));
+}
+
+#[test]
+fn the_token_of_an_operation_is_cancelled_with_it_and_keeps_it_no_longer_than_it_lasts() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("steps").on(&runtime).build();
+    let (request, (told, token)) = (CancelToken::new(), mpsc::channel());
+    let operation = ops.operation("first").under(&request).try_run(move |context| {
+        let own = context.token();
+        told.send(own.clone()).unwrap();
+        own.wait_timeout(GENEROUS).map_err(|_| "not in time")?;
+        Err::<(), _>("cancelled")
+    });
+    let own: CancelToken = token.recv_timeout(GENEROUS).unwrap();
+    assert!(!own.is_cancelled());
+    assert_eq!(operation.cancel(), Cancellation::Running);
+    assert!(own.is_cancelled() && !request.is_cancelled());
+    assert!(matches!(outcome(&operation), Err(OperationError::Cancelled)));
+    let kept = Arc::new(());
+    let capture = Arc::clone(&kept);
+    let over = ops.operation("second").under(&request).run(move || drop(capture));
+    outcome(&over).unwrap();
+    request.cancel();
+    assert!(outcome(&over).is_ok(), "what is over stays as it is");
 }

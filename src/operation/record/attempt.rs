@@ -5,7 +5,6 @@ use super::Record;
 use super::Stage;
 use crate::error::OperationError;
 use crate::error::TimerError;
-use crate::event::Event;
 use crate::event_loop::Sink;
 use crate::job::Job;
 use crate::job::contain;
@@ -16,6 +15,7 @@ use crate::operation::retry::mix;
 use crate::sync::Arc;
 use crate::sync::yield_point;
 use crate::time::Nanos;
+use crate::token::CancelToken;
 use std::time::Duration;
 
 impl Record {
@@ -29,7 +29,6 @@ impl Record {
             }
             place.stage = Stage::Running;
             place.attempts += 1;
-            place.bed = None;
             (place.body.take().map(|body| (body, place.attempts)), self.note(OperationState::Running))
         };
         bells.ring();
@@ -109,16 +108,26 @@ impl Record {
         }
     }
 
-    /// Where a running attempt sleeps until it is over or cancelled.
-    pub(in crate::operation) fn bed(&self) -> Event {
+    /// Has the token cancel the operation, until that is over.
+    pub(in crate::operation) fn stand_under(self: &Arc<Self>, token: &CancelToken) {
+        let record = Arc::clone(self);
+        let covered = token.call(move || _ = record.cancel());
+        let mut place = self.place.lock();
+        if !matches!(place.stage, Stage::Ended | Stage::Over) {
+            place.covered = covered;
+        }
+    }
+
+    /// The token that is cancelled with the operation.
+    pub(in crate::operation) fn token(&self) -> CancelToken {
         let mut place = self.place.lock();
         let is_cancelled = place.cancelled;
-        let bed = place.bed.get_or_insert_with(Event::new).clone();
+        let token = place.token.get_or_insert_with(|| CancelToken::on(&self.station.engine)).clone();
         drop(place);
         if is_cancelled {
-            bed.set();
+            token.cancel();
         }
-        bed
+        token
     }
 }
 

@@ -17,6 +17,7 @@ use crate::sync::Arc;
 use crate::sync::Tickets;
 use crate::sync::parker;
 use crate::sync::yield_point;
+use crate::token::Registration;
 use std::mem;
 
 /// What `cancel` came upon.
@@ -59,13 +60,14 @@ impl Record {
     /// Says that the operation is not wanted any more.
     pub(in crate::operation) fn cancel(self: &Arc<Self>) -> Withdrawal {
         yield_point();
-        let is_over = self.end_unrun(OperationError::Cancelled);
-        let (stage, has_run, bed) = {
+        self.end_unrun(OperationError::Cancelled);
+        let (stage, has_run, token) = {
             let place = self.place.lock();
-            (place.stage, place.attempts > 0, place.bed.clone())
+            (place.stage, place.attempts > 0, place.token.clone().filter(|_| place.cancelled))
         };
-        if !is_over && let Some(bed) = bed {
-            bed.set();
+        // What the operation has covered with it may be the user's.
+        if let Some(Err(panic)) = token.map(|token| contain(|| token.cancel())) {
+            self.station.engine.report_panic(&self.station.label, panic, self.closure);
         }
         match stage {
             Stage::Running => Withdrawal::Running,
@@ -124,6 +126,7 @@ impl Record {
         Close {
             bells,
             alarm: place.alarm.take(),
+            _covered: place.covered.take(),
             completions: mem::take(&mut place.completions),
             dependents: mem::take(&mut place.dependents),
             _dependencies: mem::take(&mut place.dependencies),
@@ -147,6 +150,7 @@ struct Close {
     dependents: Vec<(Arc<Record>, Need)>,
     /// Let go without the lock.
     _dependencies: Vec<Edge>,
+    _covered: Option<Registration>,
 }
 
 /// What becomes of an operation that depends on one that has ended like this. What was skipped itself passes on why: there

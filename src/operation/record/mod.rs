@@ -14,7 +14,6 @@ use super::progress::Progress;
 use super::retry::Retry;
 use super::station::Station;
 use crate::error::OperationError;
-use crate::event::Event;
 use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
@@ -23,6 +22,8 @@ use crate::sync::Parker;
 use crate::sync::Ticket;
 use crate::sync::Tickets;
 use crate::sync::parker;
+use crate::token::CancelToken;
+use crate::token::Registration;
 use end::skipped;
 use end::state_of;
 use std::fmt;
@@ -83,8 +84,10 @@ struct Place {
     waiting: Tickets,
     /// What is called at the end. It submits a job to the queue that was named.
     completions: Vec<Box<dyn FnOnce() + Send>>,
-    /// Where a running attempt sleeps, once it does.
-    bed: Option<Event>,
+    /// Cancelled with the operation. There is none until somebody asks for it.
+    token: Option<CancelToken>,
+    /// What the token calls, if somebody else's may cancel it, until the operation ends.
+    covered: Option<Registration>,
     /// The thread that ends it, while it does: its captures' destructors may look at it.
     ender: Option<Arc<Parker>>,
 }
@@ -98,6 +101,8 @@ pub(super) struct Plan {
     pub(super) retry: Option<Retry>,
     pub(super) is_barrier: bool,
     pub(super) progress: Option<Progress>,
+    /// Below the one that covers the operation.
+    pub(super) token: Option<CancelToken>,
 }
 
 /// One operation, without its type.
@@ -139,7 +144,8 @@ impl Record {
             dependents: Vec::new(),
             waiting: Tickets::default(),
             completions: Vec::new(),
-            bed: None,
+            token: plan.token,
+            covered: None,
             ender: None,
         };
         let Plan { label, limit, retry, progress, .. } = plan;
