@@ -161,12 +161,13 @@ fn no_permit_is_lost_between_a_grant_and_a_cancellation() {
                 for _ in 0..500 {
                     let token = CancelToken::new();
                     thread::scope(|scope| {
-                        scope.spawn(|| token.cancel());
+                        let canceller = scope.spawn(|| token.cancel());
                         if let Ok(permit) = slots.acquire_or(&token) {
                             taken.fetch_add(1, Ordering::SeqCst);
                             thread::yield_now();
                             drop(permit);
                         }
+                        canceller.join().unwrap();
                     });
                 }
             });

@@ -71,7 +71,8 @@ impl<'a> OperationContext<'a> {
         self.record.is_cancelled()
     }
 
-    /// The operation's token, which is cancelled with it, and not when an attempt has no [time](Self::remaining) left.
+    /// The operation's token, which is cancelled with it, and not when an attempt has no [time](Self::remaining) left. Whoever
+    /// cancels the token cancels the operation.
     ///
     /// It covers what the operation starts, and ends what it waits for: as many [children](CancelToken::child) as it likes
     /// stand below it.

@@ -61,16 +61,18 @@ fn a_child_that_is_killed_suspended_and_cancelled_while_it_ends_is_delivered_or_
         });
         let source = builder.activate().unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let killer = scope.spawn(|| {
                 let guard = source.suspend_guard();
                 thread::sleep(Duration::from_micros(round * 30));
                 source.kill().unwrap();
                 drop(guard);
             });
-            scope.spawn(|| {
+            let canceller = scope.spawn(|| {
                 thread::sleep(Duration::from_micros(round * 50));
                 source.cancel();
             });
+            killer.join().unwrap();
+            canceller.join().unwrap();
         });
         over.wait_timeout(GENEROUS).unwrap();
         drop(source);

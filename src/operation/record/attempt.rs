@@ -20,11 +20,17 @@ use std::time::Duration;
 
 impl Record {
     /// Begins an attempt, unless the operation has been cancelled: gives what is to be called, and the how-manieth it is.
-    pub(in crate::operation) fn begin(&self) -> Option<(Body, u32)> {
+    pub(in crate::operation) fn begin(self: &Arc<Self>) -> Option<(Body, u32)> {
         yield_point();
         let (begun, bells) = {
             let mut place = self.place.lock();
             if place.stage != Stage::Ready {
+                return None;
+            }
+            if place.is_cancelled() {
+                // Whoever cancels the token may not have come here yet.
+                drop(place);
+                self.end_unrun(OperationError::Cancelled);
                 return None;
             }
             place.stage = Stage::Running;
@@ -67,7 +73,7 @@ impl Record {
     fn try_again(self: &Arc<Self>, body: Body, pause: Duration) {
         let bells = {
             let mut place = self.place.lock();
-            if place.cancelled {
+            if place.is_cancelled() {
                 drop(place);
                 self.discard(Some(body));
                 return self.end(Err(OperationError::Cancelled));

@@ -92,6 +92,13 @@ struct Place {
     ender: Option<Arc<Parker>>,
 }
 
+impl Place {
+    /// True if it is not wanted any more. A token that is cancelled wakes those that wait before it comes to the operation.
+    fn is_cancelled(&self) -> bool {
+        self.cancelled || self.token.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+}
+
 /// How an operation is built.
 pub(super) struct Plan {
     pub(super) label: Arc<str>,
@@ -192,7 +199,7 @@ impl Record {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.place.lock().cancelled
+        self.place.lock().is_cancelled()
     }
 
     pub(super) fn dependencies(&self) -> Vec<Edge> {
