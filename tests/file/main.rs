@@ -151,6 +151,10 @@ impl Record {
         assert_eq!(changes.events(), together);
         let never = changes.paths().find(|(path, events)| *events == FileEvents::DELETE && changes.is_there(path));
         assert_eq!(never, None, "what was only deleted is not there");
+        self.keep(changes);
+    }
+
+    fn keep(&self, changes: FileChanges) {
         self.0.0.lock().push(changes);
         self.0.1.notify_all();
     }

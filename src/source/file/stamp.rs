@@ -164,7 +164,9 @@ impl Stamp {
         let times = self.written != now.written;
         // Setting the times changes them too.
         let only_times_set = heard.has(Told::ATTRIB) && !heard.has(Told::MODIFY) && self.size == now.size;
-        let written = heard.has(Told::MODIFY) || self.size != now.size || times && !only_times_set;
+        // A look that something else has called for may come before the notice that says what changed the times.
+        let tells_later = !heard.is_partial && !heard.has(Told::MODIFY | Told::ATTRIB | Told::CLOSE_WRITE);
+        let written = heard.has(Told::MODIFY) || self.size != now.size || times && !only_times_set && !tells_later;
         let linked = self.links != now.links;
         let attributes = self.mode != now.mode || self.owner != now.owner || heard.has(Told::ATTRIB) && !linked;
         let found = FileEvents::WRITE.when(written)
@@ -206,7 +208,9 @@ pub(super) fn difference(before: Option<&Stamp>, now: Option<&Stamp>, heard: Hea
             } else {
                 before.difference(now, heard)
             };
-            changed | moved
+            // A file that is being replaced has lost its name and can still be found there for a moment.
+            let is_going = before.is_unlinked() || now.is_unlinked();
+            changed - FileEvents::LINK.when(is_going) | moved
         }
     }
 }
