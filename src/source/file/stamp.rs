@@ -210,7 +210,7 @@ pub(super) fn difference(before: Option<&Stamp>, now: Option<&Stamp>, heard: Hea
             };
             // A file that is being replaced has lost its name and can still be found there for a moment.
             let is_going = before.is_unlinked() || now.is_unlinked();
-            changed - FileEvents::LINK.when(is_going) | moved
+            (changed - FileEvents::LINK.when(is_going)) | moved
         }
     }
 }
