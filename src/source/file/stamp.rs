@@ -164,9 +164,7 @@ impl Stamp {
         let times = self.written != now.written;
         // Setting the times changes them too.
         let only_times_set = heard.has(Told::ATTRIB) && !heard.has(Told::MODIFY) && self.size == now.size;
-        // A look that something else has called for may come before the notice that says what changed the times.
-        let tells_later = !heard.is_partial && !heard.has(Told::MODIFY | Told::ATTRIB | Told::CLOSE_WRITE);
-        let written = heard.has(Told::MODIFY) || self.size != now.size || times && !only_times_set && !tells_later;
+        let written = heard.has(Told::MODIFY) || self.size != now.size || times && !only_times_set;
         let linked = self.links != now.links;
         let attributes = self.mode != now.mode || self.owner != now.owner || heard.has(Told::ATTRIB) && !linked;
         let found = FileEvents::WRITE.when(written)

@@ -62,6 +62,14 @@ fn writing_is_told_from_growing_and_linking_from_changing_attributes() {
 }
 
 #[test]
+fn a_file_that_is_being_replaced_is_found_without_a_name_and_that_is_no_link() {
+    let going = Stamp { links: 0, changed: (11, 0), ..file() };
+    assert_eq!(between(file(), going, [Told::ATTRIB]) & FileEvents::LINK, FileEvents::NONE);
+    assert_eq!(between(going, file(), [Told::ATTRIB]) & FileEvents::LINK, FileEvents::NONE);
+    assert_eq!(file().difference(&going, Heard::default()), FileEvents::LINK, "an open file has lost its name");
+}
+
+#[test]
 fn a_directory_whose_entries_are_watched_is_not_written() {
     let later = Stamp { size: 200, links: 3, written: (11, 0), changed: (11, 0), ..directory() };
     assert_eq!(between(directory(), later, []), FileEvents::NONE);
