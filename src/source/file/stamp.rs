@@ -46,6 +46,11 @@ impl Heard {
         Self { is_partial, ..self }
     }
 
+    /// No notice was heard, and none was missed.
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+
     pub(super) fn count(self) -> u64 {
         self.count
     }

@@ -165,9 +165,12 @@ impl Tree {
                 // What was told of a file that is not there any more says nothing of the one that is.
                 let mut heard = itself.get(&(ITSELF | self.number)).copied().unwrap_or_default();
                 heard.merge(entry);
-                let (at, before) = (Position::root(), self.root.take());
-                self.root = self.compare(at, before, stamp, heard.partial(everything || is_partial), away, &mut look);
-                self.look_on(&mut look);
+                let heard = heard.partial(everything || is_partial);
+                if away || !heard.is_nothing() || !self.will_be_told_of(stamp.as_ref()) {
+                    let (at, before) = (Position::root(), self.root.take());
+                    self.root = self.compare(at, before, stamp, heard, away, &mut look);
+                    self.look_on(&mut look);
+                }
             }
         }
         let mut hinted: Vec<_> = directories.into_iter().collect();
@@ -200,6 +203,16 @@ impl Tree {
         let (marked, _) = self.itself.as_ref()?;
         let (_, stamp) = self.ground.open(CWD, &self.real, OFlags::PATH).ok()??;
         Some(stamp).filter(|stamp| marked.is_same_file(stamp))
+    }
+
+    /// The file that was seen last is still there, and whatever has been done to it is told by a mark of its own.
+    ///
+    /// What somebody has found on the way says nothing of it then. To compare it now would be to guess the reason of a
+    /// change whose notice is about to say it.
+    fn will_be_told_of(&self, now: Option<&Stamp>) -> bool {
+        let is_marked = matches!(self.itself, Some((_, Some(_))));
+        let seen = self.root.as_ref().map(|entry| &entry.stamp);
+        is_marked && seen.zip(now).is_some_and(|(seen, now)| seen.is_same_file(now))
     }
 
     /// Goes the way again, and marks what is at its end before it looks at it.
