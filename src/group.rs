@@ -78,11 +78,15 @@ struct Registered {
 
 /// A job that waits for the moment at which it is submitted.
 pub(crate) struct Notification {
-    pub(crate) queue: Box<dyn Accept>,
-    pub(crate) job: Job,
+    queue: Box<dyn Accept>,
+    job: Job,
 }
 
 impl Notification {
+    pub(crate) fn new(queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) -> Self {
+        Self { job: Job::registered(queue.engine().promise(), f), queue: Box::new(queue.clone()) }
+    }
+
     pub(crate) fn submit(self) {
         self.queue.accept(self.job);
     }
@@ -325,7 +329,7 @@ impl Group {
     /// Nothing is merged or lost beyond what [`Dispatch::exec_async`] says of `queue`, unless the group is dropped
     /// with plain enters outstanding (see [`Group`]).
     pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce() + Send + 'static) {
-        let notification = Notification { queue: Box::new(queue.clone()), job: Job::new(f) };
+        let notification = Notification::new(queue, f);
         match self.state.register() {
             Some(mut registered) => registered.notifications.push(notification),
             None => notification.submit(),

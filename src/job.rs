@@ -21,6 +21,8 @@ use std::panic::{AssertUnwindSafe, Location, PanicHookInfo};
 pub(crate) enum Kind {
     /// Run it; on a concurrent lane beside others.
     Job,
+    /// As `Job`, and it was registered while jobs were accepted, for an event that has come now: a drain takes it still.
+    Promised,
     /// Run it alone.
     Barrier,
     /// Run a lane that targets this one. Cancelling this lane leaves it in place.
@@ -38,6 +40,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// True if this is a closure of the user's, and no place in line.
+    pub(crate) fn is_closure(self) -> bool {
+        matches!(self, Self::Job | Self::Promised | Self::Barrier)
+    }
+
     /// True if a thread waits for this.
     pub(crate) fn is_sync(self) -> bool {
         matches!(self, Self::Sync | Self::CountedSync | Self::SyncBarrier)
@@ -48,6 +55,12 @@ impl Kind {
         matches!(self, Self::Barrier | Self::SyncBarrier)
     }
 }
+
+/// Whether a closure is taken in a drain, too: it is if it was registered before.
+///
+/// What is registered in a drain is not, or a callback that registers its like would keep the drain going for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise(pub(crate) bool);
 
 /// Three words of a closure's captures, or a pointer to them.
 pub(crate) type Words = [MaybeUninit<usize>; 3];
@@ -84,6 +97,7 @@ struct Shapes<F>(std::marker::PhantomData<F>);
 impl<F: FnOnce() + Send> Shapes<F> {
     const INLINE: bool = size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>();
     const JOB: Shape = Self::of(Kind::Job);
+    const PROMISED: Shape = Self::of(Kind::Promised);
     const BARRIER: Shape = Self::of(Kind::Barrier);
     const TOKEN: Shape = Self::of(Kind::Token);
     const SYNC: Shape = Self::of(Kind::Sync);
@@ -134,6 +148,11 @@ impl Job {
     #[inline]
     pub(crate) fn new<F: FnOnce() + Send + 'static>(f: F) -> Self {
         Self::with_shape(f, &Shapes::<F>::JOB)
+    }
+
+    /// A job that was registered before it is submitted.
+    pub(crate) fn registered<F: FnOnce() + Send + 'static>(promise: Promise, f: F) -> Self {
+        Self::with_shape(f, if promise.0 { &Shapes::<F>::PROMISED } else { &Shapes::<F>::JOB })
     }
 
     /// A job that runs `f` alone on a concurrent lane.
@@ -188,7 +207,7 @@ impl Job {
             Kind::CountedSync => &COUNTED_SYNC,
             Kind::SyncBarrier => &SYNC_BARRIER,
             Kind::Cancel => &CANCEL,
-            Kind::Noop | Kind::Job | Kind::Barrier | Kind::Token => &NOOP,
+            Kind::Noop | Kind::Job | Kind::Promised | Kind::Barrier | Kind::Token => &NOOP,
         };
         let mut words = [MaybeUninit::uninit(); 3];
         // SAFETY: a thin pointer fits the first word.

@@ -209,14 +209,21 @@ impl Engine {
         self.life.phase()
     }
 
-    /// True if a queue takes a new job of this kind. A drain still serves sources and lanes that stand in line already.
+    /// True if a queue takes a new job of this kind. A drain still serves sources and lanes that stand in line already, and
+    /// keeps promises while there is somebody to run them.
     #[inline]
     pub(crate) fn accepts(&self, kind: job::Kind) -> bool {
         match self.phase() {
             Phase::Open => true,
+            Phase::Draining if kind == job::Kind::Promised => !self.executor().is_over(),
             Phase::Draining => kind == job::Kind::Token || kind.is_sync(),
             Phase::Cancelling | Phase::Forked => false,
         }
+    }
+
+    /// For a closure that is registered now, and submitted when something else has happened.
+    pub(crate) fn promise(&self) -> job::Promise {
+        job::Promise(self.phase() == Phase::Open)
     }
 
     /// Gives a closure back with the reason, if no new ones are accepted.

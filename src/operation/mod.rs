@@ -96,6 +96,7 @@ pub use retry::Retry;
 
 use crate::error::DependencyError;
 use crate::error::OperationError;
+use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Reason;
@@ -290,10 +291,10 @@ impl<T: Send + Sync + 'static> Operation<T> {
     /// Any number may be registered. All of them are submitted before a wait for the operation is over. A panic
     /// of `f` is contained and reported as for any job.
     pub fn on_complete<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Result<Arc<T>, OperationError>) + Send + 'static) {
-        let (queue, operation) = (queue.clone(), self.clone());
+        let (queue, operation, promise) = (queue.clone(), self.clone(), queue.engine().promise());
         self.record.notify(Box::new(move || {
             if let Some(outcome) = operation.outcome() {
-                queue.exec_async(move || f(outcome));
+                queue.accept(Job::registered(promise, move || f(outcome)));
             }
         }));
     }

@@ -5,6 +5,7 @@
 //! takes the next change out of the inbox, whichever that is.
 
 use crate::job::Job;
+use crate::job::Promise;
 use crate::queue::Accept;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
@@ -81,25 +82,28 @@ impl Observers {
         self.0.lock().push(Arc::new(Observer { inbox, queue: Box::new(queue.clone()) }));
     }
 
-    /// Puts a change into every inbox. The caller rings the bells without a lock.
-    pub(super) fn note(&self, label: &Arc<str>, number: u64, state: OperationState) -> Bells {
+    /// Puts a change of an operation into every inbox. The caller rings the bells without a lock.
+    pub(super) fn note(&self, promise: Promise, label: &Arc<str>, number: u64, state: OperationState) -> Bells {
         let observers = self.0.lock().clone();
         for observer in &observers {
             observer.inbox.changes.lock().push_back(OperationChange { label: Arc::clone(label), number, state });
         }
-        Bells(observers)
+        Bells { observers, promise }
     }
 }
 
 /// Observers with something in their inboxes, one time each.
 #[must_use]
-pub(super) struct Bells(Vec<Arc<Observer>>);
+pub(super) struct Bells {
+    observers: Vec<Arc<Observer>>,
+    promise: Promise,
+}
 
 impl Bells {
     pub(super) fn ring(self) {
-        for observer in self.0 {
+        for observer in self.observers {
             let call = Call(Some(Arc::clone(&observer.inbox)));
-            observer.queue.accept(Job::new(move || call.run()));
+            observer.queue.accept(Job::registered(self.promise, move || call.run()));
         }
     }
 }

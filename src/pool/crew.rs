@@ -2,7 +2,6 @@
 
 use crate::job;
 use crate::job::Job;
-use crate::job::Kind;
 use crate::job::Route;
 use crate::pool::Config;
 use crate::pool::Counts;
@@ -216,7 +215,7 @@ impl Crew {
     pub(crate) fn drop_job(&self, job: Job) {
         let (type_name, kind) = (job.type_name(), job.shape().kind);
         let dropped = job::contain(|| drop(job));
-        if kind == Kind::Job {
+        if kind.is_closure() {
             self.report(PoolEvent::JobDropped { type_name });
         }
         if let Err(panic) = dropped {
@@ -242,7 +241,7 @@ impl Crew {
 
     /// Puts a job that its worker cannot keep where the others find it.
     pub(crate) fn put_back(&self, job: Job, class: usize) {
-        let route = if job.shape().kind == Kind::Job { Route::Loose } else { Route::Lane };
+        let route = if job.shape().kind.is_closure() { Route::Loose } else { Route::Lane };
         self.backlog.push(job, route, class);
     }
 

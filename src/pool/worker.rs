@@ -4,7 +4,6 @@ mod order;
 
 use crate::job;
 use crate::job::Job;
-use crate::job::Kind;
 use crate::job::Route;
 use crate::job::Shape;
 use crate::pool::PoolEvent;
@@ -266,7 +265,7 @@ impl Worker {
     /// What comes between finding a job and running it; a cancelled one is dropped instead.
     fn admit(&self, job: Job) -> Option<Job> {
         self.end_quiet();
-        if job.shape().kind == Kind::Job && self.crew.roster.state.read().is_cancelled() {
+        if job.shape().kind.is_closure() && self.crew.roster.state.read().is_cancelled() {
             self.crew.drop_job(job);
             return None;
         }

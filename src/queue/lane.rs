@@ -34,7 +34,6 @@ use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
 use crate::engine::Loss;
-use crate::job;
 use crate::job::Job;
 use crate::qos::Qos;
 use crate::sync::Arc;
@@ -372,9 +371,10 @@ impl Drop for Lane {
         // ended, and is reported like everything that never runs.
         let left = dismantle(&mut self.entrance.list, &mut self.drain.front, &self.drain.engine.blocks);
         for job in left {
-            match job.shape().kind {
-                job::Kind::Job | job::Kind::Barrier => self.lose(job, Loss::Ended),
-                _ => self.engine().give_up(&self.label, job),
+            if job.shape().kind.is_closure() {
+                self.lose(job, Loss::Ended);
+            } else {
+                self.engine().give_up(&self.label, job);
             }
         }
         if let Some(baggage) = self.baggage.take() {

@@ -26,13 +26,14 @@ impl Lane {
     }
 
     /// Refuses a job, also behind others that still run: a job that submits its own successor would keep a drain going
-    /// for ever. Sources and lanes keep their places in line.
+    /// for ever. Sources and lanes keep their places in line, and what was registered before comes to be.
     #[cold]
     #[inline(never)]
     fn exec_async_late(&self, job: Job) {
         match job.shape().kind {
             Kind::Token if is_child() => self.engine().give_up(self.label(), job),
             Kind::Token => self.enqueue(job),
+            Kind::Promised if self.engine().accepts(Kind::Promised) => self.enqueue(job),
             _ => self.lose(job, Loss::Rejected),
         }
     }

@@ -238,7 +238,7 @@ impl Lane {
                 continue;
             }
             match shape.kind {
-                Kind::Job | Kind::Barrier | Kind::Token => {
+                Kind::Job | Kind::Promised | Kind::Barrier | Kind::Token => {
                     if left.get() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
                         return Stop::More;
                     }

@@ -78,7 +78,7 @@ impl Lane {
                     continue;
                 }
                 Peek::Ready(shape) => match shape.kind {
-                    Kind::Job | Kind::Barrier => {
+                    Kind::Job | Kind::Promised | Kind::Barrier => {
                         let job = consumer.remove_at(cursor);
                         if self.is_concurrent() && shape.kind == Kind::Barrier {
                             self.barriers().remove();

@@ -146,7 +146,9 @@ impl Runtime {
 
     /// Ends the runtime and says what became of its work.
     ///
-    /// Nothing is accepted any more. Jobs that wait for their time (`after`) are dropped and reported, in a drain too.
+    /// Nothing is accepted any more. A drain still makes the calls that were registered before it for what it runs, such as
+    /// those of [`Task::on_complete`](crate::Task::on_complete) and [`Group::notify`](crate::Group::notify). Jobs that wait
+    /// for their time (`after`) are dropped and reported, in a drain too.
     /// Suspended queues are left alone by a drain, and named in the report. So is the [main queue](crate::MainQueue) while
     /// jobs wait there, unless the drain is called on the main thread, which then runs them. Waits until nothing runs or the
     /// time is up; from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it

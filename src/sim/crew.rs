@@ -12,7 +12,6 @@ use super::trace::Moment;
 use crate::job;
 use crate::job::Executor;
 use crate::job::Job;
-use crate::job::Kind;
 use crate::job::Route;
 use crate::pool::Config;
 use crate::pool::Counts;
@@ -96,7 +95,7 @@ impl Crew {
     fn drop_job(&self, job: Job) {
         let (type_name, kind) = (job.type_name(), job.shape().kind);
         let dropped = job::contain(|| drop(job));
-        if kind == Kind::Job {
+        if kind.is_closure() {
             self.report(PoolEvent::JobDropped { type_name });
         }
         if let Err(panic) = dropped {

@@ -76,7 +76,7 @@ impl Jobs {
 
     /// True if a job that was taken is to be dropped.
     pub(super) fn forbid(&self, kind: Kind) -> bool {
-        self.cancelled && kind == Kind::Job
+        self.cancelled && kind.is_closure()
     }
 
     /// True if no job is queued or running.

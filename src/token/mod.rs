@@ -215,7 +215,7 @@ impl CancelToken {
     pub fn on_cancel(&self, queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) -> OnCancel {
         let is_own = self.node.engine.as_ref().is_some_and(|engine| Arc::ptr_eq(engine, queue.engine()));
         // No handle: whoever drops the last one may have to drop what waits there, and the event loop does not.
-        let (queue, job) = (queue.sink(), Job::new(f));
+        let (queue, job) = (queue.sink(), Job::registered(queue.engine().promise(), f));
         let submit = Box::new(move || queue.fire(Some(job), Nanos::ZERO));
         // Another runtime may have ended, and drops what it is given.
         let listener = if is_own { Listener::Word(submit) } else { Listener::Deed(submit) };

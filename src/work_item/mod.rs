@@ -24,6 +24,7 @@ pub use state::Outcome;
 
 use crate::error::WaitError;
 use crate::error::WorkItemError;
+use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::sync::Arc;
 use crate::sync::Limit;
@@ -331,8 +332,8 @@ impl WorkItem {
     /// shown.wait();
     /// ```
     pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
-        let queue = queue.clone();
-        self.notify_inline(move |outcome| queue.exec_async(move || f(outcome)));
+        let (queue, promise) = (queue.clone(), queue.engine().promise());
+        self.notify_inline(move |outcome| queue.accept(Job::registered(promise, move || f(outcome))));
     }
 
     /// Calls `f` as soon as the item has ended, on the thread that ends it. It does not wait for anything.

@@ -82,6 +82,28 @@ fn a_drain_runs_what_was_accepted_and_drops_what_waits_for_its_time() {
 }
 
 #[test]
+fn a_drain_makes_every_call_that_was_registered_before_it() {
+    for seed in seeds() {
+        let called = Arc::new(AtomicUsize::new(0));
+        let calls = Arc::clone(&called);
+        let report = Sim::seeded(seed).run(move |runtime| {
+            let (work, group) = (runtime.global(Qos::Utility), Group::new());
+            let homes = [runtime.serial("serial"), runtime.concurrent("concurrent")];
+            for home in &homes {
+                let (told, notified) = (Arc::clone(&calls), Arc::clone(&calls));
+                work.submit(|| ()).on_complete(home, move |_| _ = told.fetch_add(1, Ordering::SeqCst));
+                group.exec_async(&work, || ());
+                group.notify(home, move || _ = notified.fetch_add(1, Ordering::SeqCst));
+            }
+            runtime.shutdown(Shutdown::Drain.within(HOUR))
+        });
+        let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(report.complete, "seed {seed}: {report:?}");
+        assert_eq!((called.load(Ordering::SeqCst), report.rejected), (4, 0), "seed {seed}: {report:?}");
+    }
+}
+
+#[test]
 fn a_cancelling_shutdown_runs_or_drops_every_job() {
     for seed in seeds() {
         let ran = Arc::new(AtomicUsize::new(0));

@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::retry::Retry;
 use super::station::Station;
 use crate::error::OperationError;
+use crate::job::Promise;
 use crate::sync::Arc;
 use crate::sync::Desk;
 use crate::sync::Mutex;
@@ -123,6 +124,8 @@ pub(crate) struct Record {
     limit: Option<Duration>,
     retry: Option<Retry>,
     progress: Option<Progress>,
+    /// Whether a drain tells its observers of it, too.
+    promise: Promise,
     ended: OnceLock<Ended>,
     place: Mutex<Place>,
 }
@@ -159,6 +162,7 @@ impl Record {
         Arc::new(Self {
             label,
             number,
+            promise: station.engine.promise(),
             station,
             closure,
             limit,
@@ -208,7 +212,7 @@ impl Record {
 
     /// Notes a change for the observers. Under the lock, so that what they are told has the order of the changes.
     pub(super) fn note(&self, state: OperationState) -> Bells {
-        self.station.observers.note(&self.label, self.number, state)
+        self.station.observers.note(self.promise, &self.label, self.number, state)
     }
 
     /// Enters itself with what it depends on. Once, when it is part of its queue.

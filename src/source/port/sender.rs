@@ -4,7 +4,6 @@ use super::Bound;
 use super::Port;
 use crate::error::SendError;
 use crate::group::Notification;
-use crate::job::Job;
 use crate::queue::Dispatch;
 use crate::semaphore::Semaphore;
 use crate::source::Handle;
@@ -123,7 +122,7 @@ impl<T: Send + 'static> Sender<T> {
     /// Submits `f` to `queue` once the port is dead, or at once if it is.
     ///
     /// That is after the last call of the port's event handler. It happens also if this sender is dropped before, and
-    /// not at all if the queue's runtime is shut down first. This is libdispatch's `DISPATCH_MACH_SEND_DEAD`.
+    /// not at all if the queue's runtime has ended before. This is libdispatch's `DISPATCH_MACH_SEND_DEAD`.
     ///
     /// ```
     /// use concourse::{Event, Queue, Source};
@@ -139,7 +138,7 @@ impl<T: Send + 'static> Sender<T> {
     /// # Ok::<(), concourse::PortError>(())
     /// ```
     pub fn on_dead(&self, queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) {
-        let notification = Notification { queue: Box::new(queue.clone()), job: Job::new(f) };
+        let notification = Notification::new(queue, f);
         let mut line = self.0.port().line.lock();
         if !line.closed {
             line.mourners.push(notification);
