@@ -83,8 +83,8 @@ pub(crate) struct Notification {
 }
 
 impl Notification {
-    pub(crate) fn new(queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) -> Self {
-        Self { job: Job::registered(queue.engine().promise(), f), queue: Box::new(queue.clone()) }
+    pub(crate) fn new<F: FnOnce() + Send + 'static>(queue: &impl Dispatch, f: F) -> Self {
+        Self { job: Job::registered::<F, _>(queue.engine().promise(), f), queue: Box::new(queue.clone()) }
     }
 
     pub(crate) fn submit(self) {
@@ -280,9 +280,9 @@ impl Group {
     /// # Panics
     ///
     /// As [`enter`](Self::enter).
-    pub fn exec_async(&self, queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) {
+    pub fn exec_async<F: FnOnce() + Send + 'static>(&self, queue: &impl Dispatch, f: F) {
         let work = Work { f, membership: self.enter() };
-        queue.exec_async(move || work.run());
+        queue.accept(Job::wrapping::<F, _>(move || work.run()));
     }
 
     /// Waits until the group is empty. Returns at once if it is.
@@ -328,7 +328,7 @@ impl Group {
     /// them are submitted in the order of their registration.
     /// Nothing is merged or lost beyond what [`Dispatch::exec_async`] says of `queue`, unless the group is dropped
     /// with plain enters outstanding (see [`Group`]).
-    pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce() + Send + 'static) {
+    pub fn notify(&self, queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) {
         let notification = Notification::new(queue, f);
         match self.state.register() {
             Some(mut registered) => registered.notifications.push(notification),

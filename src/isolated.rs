@@ -1,6 +1,8 @@
 //! State that only its queue can touch.
 
 use crate::collections::Protected;
+use crate::job::Job;
+use crate::queue::Accept;
 use crate::queue::Queue;
 use crate::sync::Arc;
 use std::fmt;
@@ -79,9 +81,9 @@ impl<T: Send + 'static> Isolated<T> {
     /// Submits `f` to run alone on the queue, with the state.
     ///
     /// As [`Queue::exec_async`], and on a concurrent queue [`Queue::barrier_async`]: nothing is merged or lost.
-    pub fn exec_async(&self, f: impl FnOnce(&mut T) + Send + 'static) {
+    pub fn exec_async<F: FnOnce(&mut T) + Send + 'static>(&self, f: F) {
         let state = Arc::clone(&self.state);
-        self.queue.barrier_async(move || state.alone(f));
+        self.queue.accept(Job::wrapping_alone::<F, _>(move || state.alone(f)));
     }
 
     /// Runs `f` alone on the queue, with the state, and returns its value.
@@ -120,12 +122,12 @@ impl<T: Send + 'static> Isolated<T> {
     }
 
     /// Submits `f` to run on the queue, with a look at the state; on a concurrent queue, beside other readers.
-    pub fn read_async(&self, f: impl FnOnce(&T) + Send + 'static)
+    pub fn read_async<F: FnOnce(&T) + Send + 'static>(&self, f: F)
     where
         T: Sync,
     {
         let state = Arc::clone(&self.state);
-        self.queue.exec_async(move || state.beside(f));
+        self.queue.accept(Job::wrapping::<F, _>(move || state.beside(f)));
     }
 }
 

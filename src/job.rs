@@ -10,9 +10,11 @@
 use crate::qos::Qos;
 use crate::sync::thread_local;
 use std::any::Any;
+use std::any::type_name;
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo};
 
@@ -91,10 +93,10 @@ impl fmt::Debug for Job {
     }
 }
 
-/// The shapes of one closure type, for each kind that carries a closure.
-struct Shapes<F>(std::marker::PhantomData<F>);
+/// The shapes of one closure type, for each kind that carries a closure. Reports speak of it as of `N`.
+struct Shapes<F, N>(PhantomData<(F, N)>);
 
-impl<F: FnOnce() + Send> Shapes<F> {
+impl<F: FnOnce() + Send, N> Shapes<F, N> {
     const INLINE: bool = size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>();
     const JOB: Shape = Self::of(Kind::Job);
     const PROMISED: Shape = Self::of(Kind::Promised);
@@ -106,9 +108,9 @@ impl<F: FnOnce() + Send> Shapes<F> {
 
     const fn of(kind: Kind) -> Shape {
         if Self::INLINE {
-            Shape { kind, run: Self::run_inline, discard: Self::discard_inline, name: std::any::type_name::<F> }
+            Shape { kind, run: Self::run_inline, discard: Self::discard_inline, name: type_name::<N> }
         } else {
-            Shape { kind, run: Self::run_boxed, discard: Self::discard_boxed, name: std::any::type_name::<F> }
+            Shape { kind, run: Self::run_boxed, discard: Self::discard_boxed, name: type_name::<N> }
         }
     }
 
@@ -147,33 +149,45 @@ impl Job {
     /// A job that runs `f`. Allocates only if `f` is larger than three words.
     #[inline]
     pub(crate) fn new<F: FnOnce() + Send + 'static>(f: F) -> Self {
-        Self::with_shape(f, &Shapes::<F>::JOB)
+        Self::with_shape(f, &Shapes::<F, F>::JOB)
     }
 
-    /// A job that was registered before it is submitted.
-    pub(crate) fn registered<F: FnOnce() + Send + 'static>(promise: Promise, f: F) -> Self {
-        Self::with_shape(f, if promise.0 { &Shapes::<F>::PROMISED } else { &Shapes::<F>::JOB })
+    /// A job that runs `f`, of which reports speak as of `N`: the user's closure, which `f` wraps.
+    #[inline]
+    pub(crate) fn wrapping<N, F: FnOnce() + Send + 'static>(f: F) -> Self {
+        Self::with_shape(f, &Shapes::<F, N>::JOB)
+    }
+
+    /// As [`wrapping`](Self::wrapping), alone on a concurrent lane.
+    #[inline]
+    pub(crate) fn wrapping_alone<N, F: FnOnce() + Send + 'static>(f: F) -> Self {
+        Self::with_shape(f, &Shapes::<F, N>::BARRIER)
+    }
+
+    /// As [`wrapping`](Self::wrapping), and it was registered before it is submitted.
+    pub(crate) fn registered<N, F: FnOnce() + Send + 'static>(promise: Promise, f: F) -> Self {
+        Self::with_shape(f, if promise.0 { &Shapes::<F, N>::PROMISED } else { &Shapes::<F, N>::JOB })
     }
 
     /// A job that runs `f` alone on a concurrent lane.
     #[inline]
     pub(crate) fn barrier<F: FnOnce() + Send + 'static>(f: F) -> Self {
-        Self::with_shape(f, &Shapes::<F>::BARRIER)
+        Self::with_shape(f, &Shapes::<F, F>::BARRIER)
     }
 
     /// A job that runs a lane's drain.
     #[inline]
     pub(crate) fn token<F: FnOnce() + Send + 'static>(f: F) -> Self {
-        Self::with_shape(f, &Shapes::<F>::TOKEN)
+        Self::with_shape(f, &Shapes::<F, F>::TOKEN)
     }
 
     /// A job that runs the body of a sync call, for a thread that waits for it.
     pub(crate) fn lent<F: FnOnce() + Send + 'static>(kind: Kind, f: F) -> Self {
         match kind {
-            Kind::Token => Self::with_shape(f, &Shapes::<F>::TOKEN),
-            Kind::SyncBarrier => Self::with_shape(f, &Shapes::<F>::SYNC_BARRIER),
-            Kind::CountedSync => Self::with_shape(f, &Shapes::<F>::COUNTED_SYNC),
-            _ => Self::with_shape(f, &Shapes::<F>::SYNC),
+            Kind::Token => Self::with_shape(f, &Shapes::<F, F>::TOKEN),
+            Kind::SyncBarrier => Self::with_shape(f, &Shapes::<F, F>::SYNC_BARRIER),
+            Kind::CountedSync => Self::with_shape(f, &Shapes::<F, F>::COUNTED_SYNC),
+            _ => Self::with_shape(f, &Shapes::<F, F>::SYNC),
         }
     }
 
@@ -181,7 +195,7 @@ impl Job {
     fn with_shape<F: FnOnce() + Send>(f: F, shape: &'static Shape) -> Self {
         let mut words = [MaybeUninit::uninit(); 3];
         let place = words.as_mut_ptr();
-        if Shapes::<F>::INLINE {
+        if Shapes::<F, F>::INLINE {
             // SAFETY: `INLINE` says that an `F` fits the words in size and alignment.
             unsafe { place.cast::<F>().write(f) };
         } else {
@@ -442,53 +456,4 @@ impl Stint {
 }
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[test]
-    fn a_job_is_four_words() {
-        assert_eq!(size_of::<Job>(), 32);
-    }
-
-    #[test]
-    fn a_job_runs_or_drops_its_captures_exactly_once() {
-        let count = Arc::new(AtomicUsize::new(0));
-        let big = [1_u64; 9];
-        let (c, d) = (Arc::clone(&count), Arc::clone(&count));
-        Job::new(move || _ = c.fetch_add(1, Ordering::Relaxed)).run();
-        Job::new(move || _ = d.fetch_add(big.iter().sum::<u64>() as usize, Ordering::Relaxed)).run();
-        assert_eq!(count.load(Ordering::Relaxed), 10);
-        let c = Arc::clone(&count);
-        drop(Job::new(move || drop(c)));
-        let c = Arc::clone(&count);
-        drop(Job::barrier(move || drop((c, big))));
-        assert_eq!(Arc::strong_count(&count), 1);
-    }
-
-    #[test]
-    fn a_job_keeps_an_overaligned_closure_aligned() {
-        #[repr(align(32))]
-        struct Wide(u8);
-        let wide = Wide(7);
-        Job::new(move || {
-            let wide = wide;
-            assert_eq!((&raw const wide).addr() % 32, 0);
-            assert_eq!(wide.0, 7);
-        })
-        .run();
-    }
-
-    #[test]
-    fn a_panicking_payload_is_buried() {
-        struct Bomb;
-        impl Drop for Bomb {
-            fn drop(&mut self) {
-                panic!("drop of a payload");
-            }
-        }
-        contain(|| std::panic::panic_any(Bomb)).unwrap_err().bury();
-        assert_eq!(contain::<()>(|| panic!("text {}", 1)).unwrap_err().message(), "text 1");
-    }
-}
+mod tests;

@@ -1,13 +1,17 @@
 //! Panics: contained, reported, and without loss.
 
+use concourse::CancelToken;
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
+use concourse::Isolated;
+use concourse::OperationQueue;
 use concourse::Qos;
 use concourse::Runtime;
 use concourse::RuntimeBuilder;
 use concourse::Shutdown;
 use concourse::Source;
+use concourse::WorkItem;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -73,6 +77,34 @@ fn the_report_names_queue_message_place_and_closure() {
         assert_eq!(found, sorted);
     }
     let function = "the_report_names_queue_message_place_and_closure";
+    assert!(seen.iter().all(|seen| seen.closure.contains(function)), "{seen:#?}");
+}
+
+#[test]
+fn the_report_names_the_user_s_closure_whatever_has_wrapped_it() {
+    let seen = Arc::default();
+    let runtime = watched(&seen).threads(1).build().unwrap();
+    let (queue, group, token) = (runtime.serial("serial"), Group::new(), CancelToken::new());
+    let fail = || panic!("on purpose");
+    group.exec_async(&queue, fail);
+    group.notify(&queue, fail);
+    drop(queue.submit(fail));
+    queue.submit(|| ()).on_complete(&queue, move |_| fail());
+    assert!(token.submit(&queue, fail).wait().is_err());
+    let state = Isolated::new(queue.clone(), 7);
+    state.exec_async(move |_| fail());
+    state.read_async(move |_| fail());
+    let _handle = token.on_cancel(&queue, fail);
+    token.cancel();
+    let operations = OperationQueue::builder("operations").target(&queue).build();
+    operations.operation("done").run(|| ()).on_complete(&queue, move |_| fail());
+    let item = WorkItem::new(|| ());
+    item.notify(&queue, move |_| fail());
+    item.exec_async(&queue).unwrap();
+    assert!(runtime.shutdown(Shutdown::Drain.within(GENEROUS)).complete);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 10, "{seen:#?}");
+    let function = "the_report_names_the_user_s_closure_whatever_has_wrapped_it";
     assert!(seen.iter().all(|seen| seen.closure.contains(function)), "{seen:#?}");
 }
 

@@ -290,11 +290,14 @@ impl<T: Send + Sync + 'static> Operation<T> {
     ///
     /// Any number may be registered. All of them are submitted before a wait for the operation is over. A panic
     /// of `f` is contained and reported as for any job.
-    pub fn on_complete<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Result<Arc<T>, OperationError>) + Send + 'static) {
+    pub fn on_complete<F>(&self, queue: &impl Dispatch, f: F)
+    where
+        F: FnOnce(Result<Arc<T>, OperationError>) + Send + 'static,
+    {
         let (queue, operation, promise) = (queue.clone(), self.clone(), queue.engine().promise());
         self.record.notify(Box::new(move || {
             if let Some(outcome) = operation.outcome() {
-                queue.accept(Job::registered(promise, move || f(outcome)));
+                queue.accept(Job::registered::<F, _>(promise, move || f(outcome)));
             }
         }));
     }

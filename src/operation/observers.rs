@@ -103,7 +103,7 @@ impl Bells {
     pub(super) fn ring(self) {
         for observer in self.observers {
             let call = Call(Some(Arc::clone(&observer.inbox)));
-            observer.queue.accept(Job::registered(self.promise, move || call.run()));
+            observer.queue.accept(Job::registered::<Call, _>(self.promise, move || call.run()));
         }
     }
 }

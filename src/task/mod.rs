@@ -116,7 +116,7 @@ impl<T: Send + 'static> Task<T> {
         let task = Self::prepare(queue, f);
         // The item is new: its job has not been taken.
         if let Ok(job) = task.item.job() {
-            queue.accept(Job::new(job));
+            queue.accept(Job::wrapping::<F, _>(job));
         }
         task
     }
@@ -246,9 +246,12 @@ impl<T: Send + 'static> Task<T> {
     /// });
     /// shown.wait();
     /// ```
-    pub fn on_complete<Q: Dispatch>(self, queue: &Q, f: impl FnOnce(Result<T, TaskError>) + Send + 'static) {
+    pub fn on_complete<F>(self, queue: &impl Dispatch, f: F)
+    where
+        F: FnOnce(Result<T, TaskError>) + Send + 'static,
+    {
         let slot = self.slot;
-        self.item.notify(queue, move |outcome| f(slot.take(outcome)));
+        self.item.notify_as::<F>(queue, move |outcome| f(slot.take(outcome)));
     }
 }
 

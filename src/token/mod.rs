@@ -212,10 +212,10 @@ impl CancelToken {
     /// token.cancel();
     /// closed.wait();
     /// ```
-    pub fn on_cancel(&self, queue: &impl Dispatch, f: impl FnOnce() + Send + 'static) -> OnCancel {
+    pub fn on_cancel<F: FnOnce() + Send + 'static>(&self, queue: &impl Dispatch, f: F) -> OnCancel {
         let is_own = self.node.engine.as_ref().is_some_and(|engine| Arc::ptr_eq(engine, queue.engine()));
         // No handle: whoever drops the last one may have to drop what waits there, and the event loop does not.
-        let (queue, job) = (queue.sink(), Job::registered(queue.engine().promise(), f));
+        let (queue, job) = (queue.sink(), Job::registered::<F, _>(queue.engine().promise(), f));
         let submit = Box::new(move || queue.fire(Some(job), Nanos::ZERO));
         // Another runtime may have ended, and drops what it is given.
         let listener = if is_own { Listener::Word(submit) } else { Listener::Deed(submit) };

@@ -68,7 +68,7 @@ impl CancelToken {
         F: FnOnce() -> T + Send + 'static,
     {
         let task = Task::prepare(queue, f);
-        queue.accept(Job::new(self.cover(task.item().clone())));
+        queue.accept(Job::wrapping::<F, _>(self.cover(task.item().clone())));
         task
     }
 

@@ -331,9 +331,14 @@ impl WorkItem {
     /// item.exec_async(&work).unwrap();
     /// shown.wait();
     /// ```
-    pub fn notify<Q: Dispatch>(&self, queue: &Q, f: impl FnOnce(Outcome) + Send + 'static) {
+    pub fn notify<F: FnOnce(Outcome) + Send + 'static>(&self, queue: &impl Dispatch, f: F) {
+        self.notify_as::<F>(queue, f);
+    }
+
+    /// As [`notify`](Self::notify); reports speak of `f` as of `N`, which it wraps.
+    pub(crate) fn notify_as<N>(&self, queue: &impl Dispatch, f: impl FnOnce(Outcome) + Send + 'static) {
         let (queue, promise) = (queue.clone(), queue.engine().promise());
-        self.notify_inline(move |outcome| queue.accept(Job::registered(promise, move || f(outcome))));
+        self.notify_inline(move |outcome| queue.accept(Job::registered::<N, _>(promise, move || f(outcome))));
     }
 
     /// Calls `f` as soon as the item has ended, on the thread that ends it. It does not wait for anything.
