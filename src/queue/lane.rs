@@ -30,6 +30,7 @@ use crate::collections::BlockList;
 use crate::collections::Consumer;
 use crate::collections::Front;
 use crate::collections::Peek;
+use crate::collections::Position;
 use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
@@ -226,10 +227,10 @@ impl Lane {
     #[inline]
     #[must_use]
     pub(super) fn acquire(&self) -> Option<Acquired<'_>> {
-        let position = self.entrance.list.try_hold()?;
+        let end = self.entrance.list.try_hold()?;
         let mut hold = Holder(self);
-        let empty = hold.consumer().is_at(position);
-        Some(if empty && !self.gate().is_shut() { Acquired::Free(hold) } else { Acquired::Held(hold) })
+        let is_free = hold.consumer().is_at(end) && !self.gate().is_shut();
+        Some(if is_free { Acquired::Free(Visit { lane: self, end }) } else { Acquired::Held(hold) })
     }
 
     /// The list of a concurrent lane, which is consumed under the control.
@@ -388,7 +389,7 @@ impl Drop for Lane {
 #[must_use]
 pub(super) enum Acquired<'a> {
     /// The lane was empty and is not suspended.
-    Free(Holder<'a>),
+    Free(Visit<'a>),
     /// There is something to do first.
     Held(Holder<'a>),
 }
@@ -397,6 +398,26 @@ pub(super) enum Acquired<'a> {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Holder<'a>(&'a Lane);
+
+/// A hold for the length of one sync body. Whoever drops it releases the lane, mostly by one exchange: nothing has been taken
+/// since the list was looked at.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Visit<'a> {
+    lane: &'a Lane,
+    end: Position,
+}
+
+impl Drop for Visit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        yield_point();
+        let mut hold = Holder(self.lane);
+        if !hold.consumer().try_idle_at(self.end) {
+            self.lane.leave(hold);
+        }
+    }
+}
 
 /// The proof that the calling thread walks through the concurrent lane: it has set `walking`.
 #[derive(Debug)]
@@ -425,8 +446,9 @@ impl Consume for Walker<'_> {
 }
 
 impl<'a> Holder<'a> {
-    pub(super) fn lane(&self) -> &'a Lane {
-        self.0
+    /// Keeps the lane for one sync body.
+    pub(super) fn visit(mut self) -> Visit<'a> {
+        Visit { lane: self.0, end: self.consumer().end() }
     }
 
     /// Declares the lane idle. Gives the hold back if something has been pushed.

@@ -5,6 +5,7 @@ use super::lane::Acquired;
 use super::lane::Holder;
 use super::lane::Home;
 use super::lane::Lane;
+use super::lane::Visit;
 use super::loan::lend;
 use super::serial::Drained;
 use super::waiter::Frame;
@@ -35,27 +36,17 @@ impl Lane {
     #[inline]
     pub(super) fn serial_sync_in_place<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
         yield_point();
-        let hold =
+        let visit =
             match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(hold)) => hold,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-                None => without_unwinding(|| self.stand_in_line(None)),
+                Some(Acquired::Free(visit)) => visit,
+                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))).visit(),
+                None => without_unwinding(|| self.stand_in_line(None)).visit(),
             };
-        self.run_body(hold, site, f)
+        self.run_body(visit, site, f)
     }
 
     #[inline]
-    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
-        struct Release<'a>(Option<Holder<'a>>);
-        impl Drop for Release<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                if let Some(hold) = self.0.take() {
-                    hold.lane().release(hold);
-                }
-            }
-        }
-        let _release = Release(Some(hold));
+    fn run_body<R>(&self, _visit: Visit<'_>, site: Site, f: impl FnOnce() -> R) -> R {
         Frame::run_body(self, Mode::Exclusive, site, f)
     }
 
@@ -79,7 +70,7 @@ impl Lane {
         let mut body = Some(f);
         let mut value = None;
         target.sync_for_child(site, &mut || match self.acquire() {
-            Some(Acquired::Free(hold)) => value = body.take().map(|f| self.run_body(hold, site, f)),
+            Some(Acquired::Free(visit)) => value = body.take().map(|f| self.run_body(visit, site, f)),
             Some(Acquired::Held(hold)) => self.release(hold),
             None => {}
         });

@@ -45,7 +45,7 @@ use crate::sync::yield_now;
 use crate::sync::yield_point;
 pub(crate) use cache::BlockCache;
 use state::CAPACITY;
-use state::Position;
+pub(crate) use state::Position;
 use state::Snapshot;
 use state::State;
 use std::ptr;
@@ -342,13 +342,29 @@ impl Consumer<'_> {
         unsafe { Job::from_parts(&*shape, words) }
     }
 
+    /// Where the list is empty and may be declared idle as it is: at the front, but not if that is the end of a used-up
+    /// block, which an idle list does not keep.
+    pub(crate) fn end(&self) -> Position {
+        let front = self.front.get();
+        if front.index < CAPACITY || front.block.is_null() { front.position() } else { Position::NOWHERE }
+    }
+
+    /// Declares the list idle if it still ends at `end`, where it was empty when the caller looked. False if something has
+    /// been pushed. After true the caller is the holder no more.
+    #[inline]
+    #[must_use]
+    pub(crate) fn try_idle_at(&mut self, end: Position) -> bool {
+        self.list.tail.try_idle(end)
+    }
+
     /// Declares the list idle. False if something has been pushed. After true the caller is the holder no more.
     #[must_use]
     pub(crate) fn try_idle(&mut self) -> bool {
-        let front = self.front.get();
-        if front.index < CAPACITY || front.block.is_null() {
-            return self.list.tail.try_idle(front.position());
+        let end = self.end();
+        if end != Position::NOWHERE {
+            return self.try_idle_at(end);
         }
+        let front = self.front.get();
         // A full block is of no use to an idle list. The front changes first: after the exchange it is another's.
         self.front.set(Cursor::UNUSED);
         let idle = self.list.tail.try_idle_unused(front.position());

@@ -47,6 +47,9 @@ const _: () = assert!(usize::BITS == 64, "block addresses are packed for 64-bit 
 pub(crate) struct Position(u64);
 
 impl Position {
+    /// No list ends here: one without a block has no slot to claim.
+    pub(super) const NOWHERE: Self = Self(0);
+
     /// `address` is a block's, or 0.
     pub(super) fn new(address: usize, index: usize) -> Self {
         Self(BLOCK.put(address as u64 >> ALIGNMENT_BITS) | INDEX.put(index as u64))
