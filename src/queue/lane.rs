@@ -223,14 +223,14 @@ impl Lane {
         self.entrance.list.is_idle()
     }
 
-    /// Takes an idle lane in place. It may turn out not to be empty.
+    /// Takes an idle lane in place, for one sync body if it turns out to be empty and not suspended. If it is not, the caller
+    /// holds it and has something to do first. If it is not even idle, it stays whose it is.
     #[inline]
-    #[must_use]
-    pub(super) fn acquire(&self) -> Option<Acquired<'_>> {
-        let end = self.entrance.list.try_hold()?;
+    pub(super) fn acquire(&self) -> Result<Visit<'_>, Option<Holder<'_>>> {
+        let end = self.entrance.list.try_hold().ok_or(None)?;
         let mut hold = Holder(self);
         let is_free = hold.consumer().is_at(end) && !self.gate().is_shut();
-        Some(if is_free { Acquired::Free(Visit { lane: self, end }) } else { Acquired::Held(hold) })
+        if is_free { Ok(Visit { lane: self, end }) } else { Err(Some(hold)) }
     }
 
     /// The list of a concurrent lane, which is consumed under the control.
@@ -382,16 +382,6 @@ impl Drop for Lane {
             self.unload(baggage);
         }
     }
-}
-
-/// What taking an idle lane in place gave.
-#[derive(Debug)]
-#[must_use]
-pub(super) enum Acquired<'a> {
-    /// The lane was empty and is not suspended.
-    Free(Visit<'a>),
-    /// There is something to do first.
-    Held(Holder<'a>),
 }
 
 /// The proof that the calling thread keeps the lane, and the duty to pass it on.

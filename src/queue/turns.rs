@@ -1,7 +1,6 @@
 //! Sync calls onto a serial lane: in place, in line, and below a target.
 
 use super::control::Keeper;
-use super::lane::Acquired;
 use super::lane::Holder;
 use super::lane::Home;
 use super::lane::Lane;
@@ -13,7 +12,7 @@ use super::waiter::Mode;
 use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
-use super::waiter::spin_for;
+use super::waiter::spin_again;
 use super::waiter::without_unwinding;
 use crate::engine::Loss;
 use crate::job::Job;
@@ -36,22 +35,33 @@ impl Lane {
     #[inline]
     pub(super) fn serial_sync_in_place<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
         yield_point();
-        let visit =
-            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(visit)) => visit,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))).visit(),
-                None => without_unwinding(|| self.stand_in_line(None)).visit(),
-            };
+        let visit = self.acquire().unwrap_or_else(|hold| self.wait_for_turn(hold));
         self.run_body(visit, site, f)
     }
 
     #[inline]
-    fn run_body<R>(&self, _visit: Visit<'_>, site: Site, f: impl FnOnce() -> R) -> R {
+    pub(super) fn run_body<R>(&self, _visit: Visit<'_>, site: Site, f: impl FnOnce() -> R) -> R {
         Frame::run_body(self, Mode::Exclusive, site, f)
     }
 
-    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
+    /// Takes the lane when everything before has run. The caller has tried to take it, and may hold it.
     #[cold]
+    pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
+        if hold.is_none() {
+            let taken = spin_again(|| match self.acquire() {
+                Err(None) if !self.gate().is_shut() => None,
+                taken => Some(taken),
+            });
+            match taken {
+                Some(Ok(visit)) => return visit,
+                Some(Err(held)) => hold = held,
+                None => {}
+            }
+        }
+        without_unwinding(|| self.stand_in_line(hold)).visit()
+    }
+
+    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
         let waiter = Waiter::new();
         let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
@@ -70,9 +80,9 @@ impl Lane {
         let mut body = Some(f);
         let mut value = None;
         target.sync_for_child(site, &mut || match self.acquire() {
-            Some(Acquired::Free(visit)) => value = body.take().map(|f| self.run_body(visit, site, f)),
-            Some(Acquired::Held(hold)) => self.release(hold),
-            None => {}
+            Ok(visit) => value = body.take().map(|f| self.run_body(visit, site, f)),
+            Err(Some(hold)) => self.release(hold),
+            Err(None) => {}
         });
         let Some(f) = body else {
             return value.unwrap_or_else(|| unreachable!("a body that was taken has run"));
