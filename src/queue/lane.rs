@@ -223,14 +223,18 @@ impl Lane {
         self.entrance.list.is_idle()
     }
 
-    /// Takes an idle lane in place, for one sync body if it turns out to be empty and not suspended. If it is not, the caller
-    /// holds it and has something to do first. If it is not even idle, it stays whose it is.
+    /// Takes an idle lane in place, for one sync body. If it is suspended the caller holds it all the same, and has something
+    /// to do first; if it is not idle it stays whose it is.
+    ///
+    /// The list's end is not read before: the read would wait for the exchange by which the lane was left, and the next
+    /// exchange for the read.
     #[inline]
     pub(super) fn acquire(&self) -> Result<Visit<'_>, Option<Holder<'_>>> {
-        let end = self.entrance.list.try_hold().ok_or(None)?;
-        let mut hold = Holder(self);
-        let is_free = hold.consumer().is_at(end) && !self.gate().is_shut();
-        if is_free { Ok(Visit { lane: self, end }) } else { Err(Some(hold)) }
+        if !self.entrance.list.try_hold() {
+            return Err(None);
+        }
+        let hold = Holder(self);
+        if self.gate().is_shut() { Err(Some(hold)) } else { Ok(hold.visit()) }
     }
 
     /// The list of a concurrent lane, which is consumed under the control.
@@ -389,8 +393,8 @@ impl Drop for Lane {
 #[must_use]
 pub(super) struct Holder<'a>(&'a Lane);
 
-/// A hold for the length of one sync body. Whoever drops it releases the lane, mostly by one exchange: nothing has been taken
-/// since the list was looked at.
+/// A hold for the length of one sync body, which takes nothing out of the list. Whoever drops it leaves the lane, by one
+/// exchange if nothing has been pushed.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Visit<'a> {
@@ -437,6 +441,7 @@ impl Consume for Walker<'_> {
 
 impl<'a> Holder<'a> {
     /// Keeps the lane for one sync body.
+    #[inline]
     pub(super) fn visit(mut self) -> Visit<'a> {
         Visit { lane: self.0, end: self.consumer().end() }
     }

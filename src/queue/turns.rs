@@ -48,9 +48,10 @@ impl Lane {
     #[cold]
     pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
         if hold.is_none() {
-            let taken = spin_again(|| match self.acquire() {
-                Err(None) if !self.gate().is_shut() => None,
-                taken => Some(taken),
+            let taken = spin_again(|| match self.gate().is_shut() {
+                true => Some(Err(None)), // A suspension lasts longer than this.
+                false if self.is_idle() => Some(self.acquire()).filter(|taken| !matches!(taken, Err(None))),
+                false => None,
             });
             match taken {
                 Some(Ok(visit)) => return visit,

@@ -151,24 +151,13 @@ impl State {
         }
     }
 
-    /// Takes the edge: true if the list was idle and the caller is its holder now.
+    /// Takes the edge, or the idle list where it stands: true if it was idle and the caller is its holder now.
+    #[inline]
     #[must_use]
     pub(super) fn hold(&self) -> bool {
         // Acquire, E2: what the last holder left, its position above all. Pushes in between are read-modify-writes and
         // carry its release on. Release: a chain of holders passes through this word.
         Snapshot(self.0.fetch_and(!IDLE.mask(), Ordering::AcqRel)).is_idle()
-    }
-
-    /// Takes an idle list where it stands; the position tells whether it was empty too.
-    #[must_use]
-    pub(super) fn try_hold(&self) -> Option<Position> {
-        let now = self.read();
-        if !now.is_idle() {
-            return None;
-        }
-        // Acquire, E2: as in `hold`.
-        let taken = self.0.compare_exchange(now.0, now.held().0, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then(|| now.position())
     }
 
     /// Declares the list idle if it still ends at `end`: then the caller is the holder no more.
@@ -226,10 +215,6 @@ mod tests {
             let state = fresh();
             assert_eq!(state.hold(), before.is_idle());
             assert_eq!(state.read(), before.held());
-
-            let state = fresh();
-            assert_eq!(state.try_hold(), before.is_idle().then(|| before.position()));
-            assert!(!state.read().is_idle());
 
             let state = fresh();
             assert_eq!(state.try_idle(before.position()), !before.is_idle());
