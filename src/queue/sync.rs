@@ -38,10 +38,10 @@ impl Lane {
         }
     }
 
-    /// Looks for an obstacle, and takes a serial lane that has no home when it is the caller's turn.
+    /// Looks for an obstacle, and takes a serial lane without a home when it is the caller's turn.
     ///
-    /// If such a lane turns out to be free nothing is in the way: one that the thread holds is not free. So only who does not
-    /// find it free looks for an obstacle.
+    /// There is none to such a lane if it is free, and a lane that the thread holds is not. So the look comes after the
+    /// attempt, and only if that has failed.
     #[inline]
     fn try_begin(&self, kind: Kind) -> Result<Option<Visit<'_>>, Obstacle> {
         if self.is_concurrent() || self.home().is_some() {

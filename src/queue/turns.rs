@@ -48,10 +48,13 @@ impl Lane {
     #[cold]
     pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
         if hold.is_none() {
-            let taken = spin_again(|| match self.gate().is_shut() {
-                true => Some(Err(None)), // A suspension lasts longer than this.
-                false if self.is_idle() => Some(self.acquire()).filter(|taken| !matches!(taken, Err(None))),
-                false => None,
+            let taken = spin_again(|| {
+                if self.gate().is_shut() {
+                    return Some(Err(None)); // A suspension lasts longer than this.
+                }
+                // A look first: an exchange would take the line from those who are at work.
+                let taken = if self.is_idle() { self.acquire() } else { Err(None) };
+                (!matches!(taken, Err(None))).then_some(taken)
             });
             match taken {
                 Some(Ok(visit)) => return visit,

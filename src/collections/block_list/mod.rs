@@ -161,8 +161,8 @@ impl BlockList {
         self.tail.read().is_idle()
     }
 
-    /// Takes the idle list in place: true if the caller is its holder now. It may not be empty, but who has pushed what is
-    /// there has not returned.
+    /// Takes the idle list in place: true if the caller is its holder now. If something is in the list, its push has not
+    /// returned.
     #[inline]
     #[must_use]
     pub(crate) fn try_hold(&self) -> bool {

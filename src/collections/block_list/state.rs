@@ -221,8 +221,9 @@ mod tests {
             assert_eq!(state.read(), before.idle());
 
             let state = fresh();
-            let elsewhere = Position::new(0x1240, 1);
-            assert!(!state.try_idle(elsewhere) && !state.try_idle_unused(elsewhere));
+            for elsewhere in [Position::new(0x1240, 1), Position::NOWHERE] {
+                assert!(!state.try_idle(elsewhere) && !state.try_idle_unused(elsewhere));
+            }
             assert_eq!(state.read(), before);
 
             let state = fresh();
