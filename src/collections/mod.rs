@@ -11,6 +11,7 @@ pub(crate) use block_list::BlockList;
 pub(crate) use block_list::Consumer;
 pub(crate) use block_list::Front;
 pub(crate) use block_list::Peek;
+pub(crate) use block_list::Position;
 pub(crate) use block_list::Pushed;
 pub(crate) use block_list::back_off;
 pub(crate) use block_list::dismantle;

@@ -76,19 +76,17 @@ impl Fixture {
         }
     }
 
-    /// Runs `f` in place if the list is idle and empty.
-    fn sync(&self, name: u32) -> bool {
-        let Some(position) = self.list.try_hold() else { return false };
-        let mut consumer = unsafe { self.list.consumer(&self.front, &self.cache) };
-        let empty = consumer.is_at(position);
-        if empty {
-            self.ran.with_mut(|ran| unsafe { (*ran).push(name) });
-            if consumer.try_idle() {
-                return true;
-            }
+    /// Runs `f` in place if the list is idle.
+    fn sync(&self, name: u32) {
+        if !self.list.try_hold() {
+            return;
         }
-        self.drain();
-        empty
+        let mut consumer = unsafe { self.list.consumer(&self.front, &self.cache) };
+        let end = consumer.end();
+        self.ran.with_mut(|ran| unsafe { (*ran).push(name) });
+        if !consumer.try_idle_at(end) {
+            self.drain();
+        }
     }
 
     /// All `expected` jobs have run, those of one thread in order.

@@ -11,11 +11,15 @@ impl Lane {
     /// True in a child, if a sync call would have to wait for threads of the parent.
     #[inline]
     pub(super) fn is_left_behind(&self) -> bool {
-        is_child() && !self.chain().all(|lane| Frame::hold_of(lane).is_some() || lane.is_at_rest())
+        is_child() && !self.is_within_reach()
+    }
+
+    #[cold]
+    fn is_within_reach(&self) -> bool {
+        self.chain().all(|lane| Frame::hold_of(lane).is_some() || lane.is_at_rest())
     }
 
     /// True if a job could start here and now; one of the main queue only on the main thread.
-    #[cold]
     fn is_at_rest(&self) -> bool {
         let is_elsewhere = self.main_thread().is_some_and(|thread| !thread.is_here());
         if is_elsewhere || self.gate().is_shut() || !self.is_idle() {

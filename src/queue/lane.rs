@@ -30,6 +30,7 @@ use crate::collections::BlockList;
 use crate::collections::Consumer;
 use crate::collections::Front;
 use crate::collections::Peek;
+use crate::collections::Position;
 use crate::collections::Pushed;
 use crate::collections::dismantle;
 use crate::engine::Engine;
@@ -221,14 +222,18 @@ impl Lane {
         self.entrance.list.is_idle()
     }
 
-    /// Takes an idle lane in place. It may turn out not to be empty.
+    /// Takes an idle lane in place, for one sync body. If it is suspended the caller holds it all the same, and has something
+    /// to do first; if it is not idle it stays whose it is.
+    ///
+    /// The list's end is not read before: the read would wait for the exchange by which the lane was left, and the next
+    /// exchange for the read.
     #[inline]
-    #[must_use]
-    pub(super) fn acquire(&self) -> Option<Acquired<'_>> {
-        let position = self.entrance.list.try_hold()?;
-        let mut hold = Holder(self);
-        let empty = hold.consumer().is_at(position);
-        Some(if empty && !self.gate().is_shut() { Acquired::Free(hold) } else { Acquired::Held(hold) })
+    pub(super) fn acquire(&self) -> Result<Visit<'_>, Option<Holder<'_>>> {
+        if !self.entrance.list.try_hold() {
+            return Err(None);
+        }
+        let hold = Holder(self);
+        if self.gate().is_shut() { Err(Some(hold)) } else { Ok(hold.visit()) }
     }
 
     /// The list of a concurrent lane, which is consumed under the control.
@@ -383,20 +388,30 @@ impl Drop for Lane {
     }
 }
 
-/// What taking an idle lane in place gave.
-#[derive(Debug)]
-#[must_use]
-pub(super) enum Acquired<'a> {
-    /// The lane was empty and is not suspended.
-    Free(Holder<'a>),
-    /// There is something to do first.
-    Held(Holder<'a>),
-}
-
 /// The proof that the calling thread keeps the lane, and the duty to pass it on.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Holder<'a>(&'a Lane);
+
+/// A hold for the length of one sync body, which takes nothing out of the list. Whoever drops it leaves the lane, by one
+/// exchange if nothing has been pushed.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Visit<'a> {
+    lane: &'a Lane,
+    end: Position,
+}
+
+impl Drop for Visit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        yield_point();
+        let mut hold = Holder(self.lane);
+        if !hold.consumer().try_idle_at(self.end) {
+            self.lane.leave(hold);
+        }
+    }
+}
 
 /// The proof that the calling thread walks through the concurrent lane: it has set `walking`.
 #[derive(Debug)]
@@ -425,8 +440,10 @@ impl Consume for Walker<'_> {
 }
 
 impl<'a> Holder<'a> {
-    pub(super) fn lane(&self) -> &'a Lane {
-        self.0
+    /// Keeps the lane for one sync body.
+    #[inline]
+    pub(super) fn visit(mut self) -> Visit<'a> {
+        Visit { lane: self.0, end: self.consumer().end() }
     }
 
     /// Declares the lane idle. Gives the hold back if something has been pushed.

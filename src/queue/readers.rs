@@ -9,7 +9,7 @@ use super::waiter::Mode;
 use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
-use super::waiter::spin_for;
+use super::waiter::spin_again;
 use super::waiter::without_unwinding;
 use crate::engine::Loss;
 use crate::job::Job;
@@ -78,7 +78,7 @@ impl Lane {
         if let Some(target) = self.target() {
             return self.concurrent_sync_below(target, kind, site, f);
         }
-        if spin_for(|| self.enter(kind).then_some(())).is_none() {
+        if !self.enter(kind) && spin_again(|| self.enter(kind).then_some(())).is_none() {
             without_unwinding(|| {
                 let waiter = Waiter::new();
                 self.join_the_readers_line(&waiter, kind);

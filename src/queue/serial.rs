@@ -370,11 +370,17 @@ impl Lane {
         first.inspect(|parker| parker.unpark());
     }
 
-    /// Leaves a lane after a sync body.
+    /// Leaves a lane without running anything.
     pub(super) fn release(&self, hold: Holder<'_>) {
-        if let Err(hold) = hold.try_idle()
-            && let Drained::More(more) = self.drain(hold, None, 0)
-        {
+        if let Err(hold) = hold.try_idle() {
+            self.leave(hold);
+        }
+    }
+
+    /// As `release`, when something may be there.
+    #[cold]
+    pub(super) fn leave(&self, hold: Holder<'_>) {
+        if let Drained::More(more) = self.drain(hold, None, 0) {
             self.give(more, Route::Lane);
         }
     }

@@ -1,10 +1,10 @@
 //! Sync calls onto a serial lane: in place, in line, and below a target.
 
 use super::control::Keeper;
-use super::lane::Acquired;
 use super::lane::Holder;
 use super::lane::Home;
 use super::lane::Lane;
+use super::lane::Visit;
 use super::loan::lend;
 use super::serial::Drained;
 use super::waiter::Frame;
@@ -12,7 +12,7 @@ use super::waiter::Mode;
 use super::waiter::Site;
 use super::waiter::Turn;
 use super::waiter::Waiter;
-use super::waiter::spin_for;
+use super::waiter::spin_again;
 use super::waiter::without_unwinding;
 use crate::engine::Loss;
 use crate::job::Job;
@@ -35,32 +35,37 @@ impl Lane {
     #[inline]
     pub(super) fn serial_sync_in_place<R>(&self, site: Site, f: impl FnOnce() -> R) -> R {
         yield_point();
-        let hold =
-            match spin_for(|| if self.gate().is_shut() { Some(None) } else { self.acquire().map(Some) }).flatten() {
-                Some(Acquired::Free(hold)) => hold,
-                Some(Acquired::Held(hold)) => without_unwinding(|| self.stand_in_line(Some(hold))),
-                None => without_unwinding(|| self.stand_in_line(None)),
-            };
-        self.run_body(hold, site, f)
+        let visit = self.acquire().unwrap_or_else(|hold| self.wait_for_turn(hold));
+        self.run_body(visit, site, f)
     }
 
     #[inline]
-    fn run_body<R>(&self, hold: Holder<'_>, site: Site, f: impl FnOnce() -> R) -> R {
-        struct Release<'a>(Option<Holder<'a>>);
-        impl Drop for Release<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                if let Some(hold) = self.0.take() {
-                    hold.lane().release(hold);
-                }
-            }
-        }
-        let _release = Release(Some(hold));
+    pub(super) fn run_body<R>(&self, _visit: Visit<'_>, site: Site, f: impl FnOnce() -> R) -> R {
         Frame::run_body(self, Mode::Exclusive, site, f)
     }
 
-    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
+    /// Takes the lane when everything before has run. The caller has tried to take it, and may hold it.
     #[cold]
+    pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
+        if hold.is_none() {
+            let taken = spin_again(|| {
+                if self.gate().is_shut() {
+                    return Some(Err(None)); // A suspension lasts longer than this.
+                }
+                // A look first: an exchange would take the line from those who are at work.
+                let taken = if self.is_idle() { self.acquire() } else { Err(None) };
+                (!matches!(taken, Err(None))).then_some(taken)
+            });
+            match taken {
+                Some(Ok(visit)) => return visit,
+                Some(Err(held)) => hold = held,
+                None => {}
+            }
+        }
+        without_unwinding(|| self.stand_in_line(hold)).visit()
+    }
+
+    /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.
     fn stand_in_line<'a>(&'a self, hold: Option<Holder<'a>>) -> Holder<'a> {
         let waiter = Waiter::new();
         let edge = self.push(Job::marker(Kind::Sync, waiter.pointer().to_word()));
@@ -79,9 +84,9 @@ impl Lane {
         let mut body = Some(f);
         let mut value = None;
         target.sync_for_child(site, &mut || match self.acquire() {
-            Some(Acquired::Free(hold)) => value = body.take().map(|f| self.run_body(hold, site, f)),
-            Some(Acquired::Held(hold)) => self.release(hold),
-            None => {}
+            Ok(visit) => value = body.take().map(|f| self.run_body(visit, site, f)),
+            Err(Some(hold)) => self.release(hold),
+            Err(None) => {}
         });
         let Some(f) = body else {
             return value.unwrap_or_else(|| unreachable!("a body that was taken has run"));

@@ -252,6 +252,7 @@ impl Frame {
         !current::top().is_null() && Self::forbids_one_of(lane, exclusive)
     }
 
+    #[inline(never)]
     fn forbids_one_of(lane: &Lane, exclusive: bool) -> bool {
         // What the thread shares, it may share again, with all that is above it.
         let held = lane.chain().find_map(|above| Some((above, Self::hold_of(above)?)));
@@ -287,16 +288,15 @@ impl Frame {
     }
 }
 
-/// Spins on `attempt` for about ten microseconds: longer than a short job takes, shorter than a park and a wake.
-#[inline]
-pub(super) fn spin_for<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
-    const TRIES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 1 } else { 400 };
-    for tries in 1..=TRIES {
-        let found = attempt();
-        if found.is_some() || tries == TRIES || !runs_beside_others() {
-            return found;
-        }
-        spin_loop();
+/// Spins on `attempt`, which has failed once, for about ten microseconds: longer than a short job takes, shorter than a park
+/// and a wake.
+pub(super) fn spin_again<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    const TRIES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else { 400 };
+    if !runs_beside_others() {
+        return None;
     }
-    None
+    (0..TRIES).find_map(|_| {
+        spin_loop();
+        attempt()
+    })
 }

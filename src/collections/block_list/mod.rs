@@ -15,15 +15,15 @@
 //! * *Two pushers read `IDLE`.* One of them may claim its slot and take the edge at once; the other then finds the word
 //!   moved, claims, and owes nothing. Or both claim and write their slots, then both take the edge with one `fetch_and`; one
 //!   wins. The holder may find a slot unwritten, its own included if another thread consumes for it, and waits for it.
-//! * *A thread takes the idle list in place while a pusher stands between its claim and its edge.* The position that
-//!   the lock read is then ahead of the holder's front: the holder is responsible for that job, and the pusher's edge
-//!   test finds `IDLE` clear and owes nothing. Without the comparison the job would be stranded.
+//! * *A thread takes the idle list in place while a pusher stands between its claim and its edge.* The pusher's edge test
+//!   finds `IDLE` clear and owes nothing. The holder is responsible for that job: it can go idle only where its own front is,
+//!   and the tail is ahead of that. The push has not returned, so what the holder does before it comes to the job is in order.
 //! * *A pusher takes the edge of a later idle period.* It becomes the holder of an empty list, which a drain accepts.
 //! * *A block is full.* Exactly one thread reads the index at `CAPACITY`: it installs the next block. Threads that read
 //!   more claim again once the index is small, and never touch the old block. The consumer leaves a block only through
 //!   the pointer that the installer stored, after all its slots were consumed; so nobody is inside when it is recycled.
 //! * *A block comes back at the same address (ABA).* Only the holder recycles, so its own comparisons cannot be fooled.
-//!   A lock that succeeds on a returned word has locked whatever idle list is there now, and compares positions after.
+//!   Whoever takes an idle list has taken what is there now, whichever block that is.
 //!
 //! The word's orderings stand in its `state`; the slots' are E3: a shape is stored with Release after the words, and
 //! loaded with Acquire before they are read.
@@ -45,7 +45,7 @@ use crate::sync::yield_now;
 use crate::sync::yield_point;
 pub(crate) use cache::BlockCache;
 use state::CAPACITY;
-use state::Position;
+pub(crate) use state::Position;
 use state::Snapshot;
 use state::State;
 use std::ptr;
@@ -161,10 +161,12 @@ impl BlockList {
         self.tail.read().is_idle()
     }
 
-    /// Takes the idle list in place: the caller is its holder then, and must compare the position with its front.
+    /// Takes the idle list in place: true if the caller is its holder now. If something is in the list, its push has not
+    /// returned.
+    #[inline]
     #[must_use]
-    pub(crate) fn try_hold(&self) -> Option<Position> {
-        self.tail.try_hold()
+    pub(crate) fn try_hold(&self) -> bool {
+        self.tail.hold()
     }
 
     /// The consuming side of the list.
@@ -294,12 +296,6 @@ impl Consumer<'_> {
         if self.list.tail.read().position() == cursor.position() { Peek::Empty } else { Peek::Unwritten }
     }
 
-    /// True if the list was empty when it was taken at `position`.
-    #[inline]
-    pub(crate) fn is_at(&self, position: Position) -> bool {
-        self.front.get().position() == position
-    }
-
     /// What stands at the front. Leaves a used-up block behind.
     #[inline]
     pub(crate) fn peek(&mut self) -> Peek {
@@ -342,13 +338,30 @@ impl Consumer<'_> {
         unsafe { Job::from_parts(&*shape, words) }
     }
 
+    /// Where the list can be declared idle as it is, should it end there: at the front, but not if that is the end of a
+    /// used-up block, which an idle list does not keep.
+    #[inline]
+    pub(crate) fn end(&self) -> Position {
+        let front = self.front.get();
+        if front.index < CAPACITY || front.block.is_null() { front.position() } else { Position::NOWHERE }
+    }
+
+    /// Declares the list idle if it ends at `end`, and nothing has been taken since that was asked for. False if something has
+    /// been pushed. After true the caller is the holder no more.
+    #[inline]
+    #[must_use]
+    pub(crate) fn try_idle_at(&mut self, end: Position) -> bool {
+        self.list.tail.try_idle(end)
+    }
+
     /// Declares the list idle. False if something has been pushed. After true the caller is the holder no more.
     #[must_use]
     pub(crate) fn try_idle(&mut self) -> bool {
-        let front = self.front.get();
-        if front.index < CAPACITY || front.block.is_null() {
-            return self.list.tail.try_idle(front.position());
+        let end = self.end();
+        if end != Position::NOWHERE {
+            return self.try_idle_at(end);
         }
+        let front = self.front.get();
         // A full block is of no use to an idle list. The front changes first: after the exchange it is another's.
         self.front.set(Cursor::UNUSED);
         let idle = self.list.tail.try_idle_unused(front.position());

@@ -47,6 +47,9 @@ const _: () = assert!(usize::BITS == 64, "block addresses are packed for 64-bit 
 pub(crate) struct Position(u64);
 
 impl Position {
+    /// No list ends here: one without a block has no slot to claim.
+    pub(super) const NOWHERE: Self = Self(0);
+
     /// `address` is a block's, or 0.
     pub(super) fn new(address: usize, index: usize) -> Self {
         Self(BLOCK.put(address as u64 >> ALIGNMENT_BITS) | INDEX.put(index as u64))
@@ -148,24 +151,13 @@ impl State {
         }
     }
 
-    /// Takes the edge: true if the list was idle and the caller is its holder now.
+    /// Takes the edge, or the idle list where it stands: true if it was idle and the caller is its holder now.
+    #[inline]
     #[must_use]
     pub(super) fn hold(&self) -> bool {
         // Acquire, E2: what the last holder left, its position above all. Pushes in between are read-modify-writes and
         // carry its release on. Release: a chain of holders passes through this word.
         Snapshot(self.0.fetch_and(!IDLE.mask(), Ordering::AcqRel)).is_idle()
-    }
-
-    /// Takes an idle list where it stands; the position tells whether it was empty too.
-    #[must_use]
-    pub(super) fn try_hold(&self) -> Option<Position> {
-        let now = self.read();
-        if !now.is_idle() {
-            return None;
-        }
-        // Acquire, E2: as in `hold`.
-        let taken = self.0.compare_exchange(now.0, now.held().0, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then(|| now.position())
     }
 
     /// Declares the list idle if it still ends at `end`: then the caller is the holder no more.
@@ -225,16 +217,13 @@ mod tests {
             assert_eq!(state.read(), before.held());
 
             let state = fresh();
-            assert_eq!(state.try_hold(), before.is_idle().then(|| before.position()));
-            assert!(!state.read().is_idle());
-
-            let state = fresh();
             assert_eq!(state.try_idle(before.position()), !before.is_idle());
             assert_eq!(state.read(), before.idle());
 
             let state = fresh();
-            let elsewhere = Position::new(0x1240, 1);
-            assert!(!state.try_idle(elsewhere) && !state.try_idle_unused(elsewhere));
+            for elsewhere in [Position::new(0x1240, 1), Position::NOWHERE] {
+                assert!(!state.try_idle(elsewhere) && !state.try_idle_unused(elsewhere));
+            }
             assert_eq!(state.read(), before);
 
             let state = fresh();
