@@ -3,25 +3,37 @@
 //! An operation that is built depends on those that exist, so that no cycle is possible then: its dependencies are in place
 //! before anybody knows of it. A dependency that is added later is put in place first, and then it is looked whether there
 //! is a way back; if there is, it is taken out again. So of several threads that would close a cycle together the one that
-//! comes last finds all of it, without a lock on the whole.
+//! comes last finds all of it, without a lock on the whole. Whom barriers hold back is no edge of anybody: a walk asks each
+//! queue on its way.
 
 use super::record::Edge;
 use super::record::Need;
 use super::record::Record;
+use super::roll::Passed;
 use crate::error::DependencyError;
 use crate::sync::Arc;
+use crate::sync::planted;
 use crate::sync::yield_point;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 /// The way along dependencies from one of these operations to the first that is `wanted`, both included.
 fn way(mut from: Vec<Arc<Record>>, wanted: impl Fn(&Arc<Record>) -> bool) -> Option<Vec<Arc<Record>>> {
     let mut seen = BTreeSet::new();
+    let mut passed = BTreeMap::<_, Passed>::new();
     let mut way = Vec::new();
     let mut next = from.pop();
     loop {
         if let Some(record) = next.take().filter(|record| seen.insert(Arc::as_ptr(record).addr())) {
+            yield_point();
             let is_wanted = wanted(&record);
-            let dependencies = record.dependencies().into_iter();
+            let passed = passed.entry(record.station.id()).or_default();
+            let ahead = if planted!("operation_walks_from_barrier_to_barrier") {
+                record.station.next_ahead(record.number)
+            } else {
+                record.station.ahead(record.number, passed)
+            };
+            let dependencies = record.dependencies().into_iter().map(|edge| edge.on).chain(ahead);
             way.push((record, dependencies));
             if is_wanted {
                 return Some(way.into_iter().map(|(record, _)| record).collect());
@@ -29,7 +41,7 @@ fn way(mut from: Vec<Arc<Record>>, wanted: impl Fn(&Arc<Record>) -> bool) -> Opt
         }
         match way.last_mut() {
             Some((_, dependencies)) => match dependencies.next() {
-                Some(edge) => next = Some(edge.on),
+                Some(on) => next = Some(on),
                 None => _ = way.pop(),
             },
             None => next = Some(from.pop()?),

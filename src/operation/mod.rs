@@ -62,6 +62,8 @@
 //!   more, or is ready, and then goes back out of the line, unless it has begun.
 //! - **The place that an operation takes becomes free when it is over.** What is over is told first, and then the next one
 //!   begins, so that nobody sees more running than may.
+//! - **A barrier is cancelled while somebody looks for a way through it.** What is behind it has all barriers before it to wait
+//!   for, and whoever looks is told of all of them at once: that there is one fewer hides none of the others.
 //! - **Nobody is left to let an operation go on**, as its runtime has ended: every turn, timer and queue that goes says so,
 //!   and what waits is dropped.
 
@@ -77,6 +79,7 @@ mod progress;
 mod queue;
 mod record;
 mod retry;
+mod roll;
 mod station;
 
 pub use builder::OperationBuilder;

@@ -101,7 +101,9 @@ impl Record {
                     Advanced::Spoiled(body) => spoiled.push((dependent, body)),
                 }
             }
-            for waiting in [record.station.strike(&record), record.conclude()] {
+            let (released, waiting) = record.station.strike(&record);
+            released.iter().for_each(Self::come_in);
+            for waiting in [waiting, record.conclude()] {
                 // It may run an executor's code.
                 if let Err(panic) = contain(|| waiting.grant_all()) {
                     record.station.engine.report_panic(&record.station.label, panic, record.closure);

@@ -72,7 +72,7 @@ struct Place {
     stage: Stage,
     /// `None` while it runs, and when it is over.
     body: Option<Body>,
-    /// How many dependencies and pauses have not come to their end.
+    /// How many dependencies and pauses have not come to their end, and one more if barriers hold it back.
     awaited: usize,
     attempts: u32,
     cancelled: bool,
@@ -141,11 +141,19 @@ enum Advanced {
 
 impl Record {
     /// A new operation, which waits for its dependencies, and for [`come_in`](Self::come_in) once beyond them.
-    pub(super) fn new(station: Arc<Station>, number: u64, plan: Plan, body: Body, closure: &'static str) -> Arc<Self> {
+    /// If barriers hold it back, it waits for another one once they do not.
+    pub(super) fn new(
+        station: Arc<Station>,
+        number: u64,
+        plan: Plan,
+        is_held: bool,
+        body: Body,
+        closure: &'static str,
+    ) -> Arc<Self> {
         let place = Place {
             stage: Stage::Pending,
             body: Some(body),
-            awaited: plan.dependencies.len() + 1,
+            awaited: plan.dependencies.len() + 1 + usize::from(is_held),
             attempts: 0,
             cancelled: false,
             priority: plan.priority,
