@@ -243,6 +243,9 @@ impl<T> Operation<T> {
 
     /// Runs this operation once `other` has finished as well, as [`OperationBuilder::after`] does, if it has not begun.
     ///
+    /// If somebody depends on this operation already, or a barrier stands behind it, everything that `other` depends on is
+    /// looked through for a way back. Otherwise there is none, and it costs the same however large the graph is.
+    ///
     /// # Errors
     ///
     /// [`DependencyError::Cycle`] with the labels on the way round if `other` depends on this operation, or is it;

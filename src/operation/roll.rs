@@ -84,6 +84,12 @@ impl Roll {
         self.records.range(from..to).map(|(_, record)| Arc::clone(record)).collect()
     }
 
+    /// True if somebody is held back by an operation: by a barrier, or by what stands before one.
+    pub(super) fn holds_back(&self, number: u64) -> bool {
+        let last = if self.barriers.contains(&number) { self.records.keys().next_back() } else { self.barriers.last() };
+        last.is_some_and(|last| *last > number)
+    }
+
     pub(super) fn contains(&self, number: u64) -> bool {
         self.records.contains_key(&number)
     }

@@ -166,6 +166,7 @@ impl Station {
     /// Enters an operation with all that it depends on, in one step for everybody else.
     fn enrol(self: &Arc<Self>, plan: Plan, body: Body, closure: &'static str) -> (Arc<Record>, Vec<Edge>) {
         let edges = plan.dependencies.clone();
+        edges.iter().for_each(|edge| edge.on.expect_dependents());
         let (record, bells) = {
             let mut board = self.board.lock();
             let record = board.roll.enter(plan.is_barrier, |number, is_held| {
@@ -189,6 +190,11 @@ impl Station {
         drop(board);
         drop(left);
         (released, waiting)
+    }
+
+    /// True if barriers have others wait for an operation.
+    pub(super) fn holds_back(&self, number: u64) -> bool {
+        self.board.lock().roll.holds_back(number)
     }
 
     /// Those that barriers have an operation wait for: see [`Roll::ahead`].

@@ -205,6 +205,32 @@ fn chains_may_be_longer_than_any_stack() {
 }
 
 #[test]
+fn a_chain_is_linked_afterwards_from_either_end_and_in_no_order() {
+    const LENGTH: usize = 20_000;
+    let runtime = runtime();
+    // Each place once: the step has no factor in common with the length.
+    let orders: [fn(usize) -> usize; 3] = [|step| step, |step| LENGTH - 1 - step, |step| step * 7_919 % LENGTH];
+    for place in orders {
+        let ops = OperationQueue::builder("chain").on(&runtime).max_concurrent(4).build();
+        let (guard, ran) = (ops.suspend_guard().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let links: Vec<_> = (0..=LENGTH)
+            .map(|number| {
+                let ran = Arc::clone(&ran);
+                ops.operation("link").run(move || ran.lock().unwrap().push(number))
+            })
+            .collect();
+        for place in (0..LENGTH).map(place) {
+            links[place + 1].add_dependency(&links[place]).unwrap();
+        }
+        let Err(DependencyError::Cycle { labels }) = links[0].add_dependency(&links[LENGTH]) else { panic!("a ring") };
+        assert_eq!(labels.len(), LENGTH + 2);
+        drop(guard);
+        ops.wait_timeout(GENEROUS).unwrap();
+        assert!(ran.lock().unwrap().iter().copied().eq(0..=LENGTH), "one after another");
+    }
+}
+
+#[test]
 fn a_barrier_waits_for_what_is_there_and_holds_what_comes() {
     let runtime = runtime();
     let ops = OperationQueue::builder("barrier").on(&runtime).build();

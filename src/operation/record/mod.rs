@@ -52,6 +52,13 @@ pub(super) struct Edge {
     pub(super) need: Need,
 }
 
+/// Who may depend on an operation, for a later dependency of that to close a cycle. Barriers aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expectation {
+    Nobody,
+    Dependents,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It waits for dependencies, for its delay, or for its next attempt.
@@ -80,6 +87,8 @@ struct Place {
     alarm: Option<Alarm>,
     /// What it depends on, until it ends.
     dependencies: Vec<Edge>,
+    /// Whether somebody depends on it, or has done, or is about to.
+    expectation: Expectation,
     /// Who depends on it, until it ends.
     dependents: Vec<(Arc<Record>, Need)>,
     waiting: Tickets,
@@ -159,6 +168,7 @@ impl Record {
             priority: plan.priority,
             alarm: None,
             dependencies: plan.dependencies,
+            expectation: Expectation::Nobody,
             dependents: Vec::new(),
             waiting: Tickets::default(),
             completions: Vec::new(),
@@ -241,30 +251,35 @@ impl Record {
         }
     }
 
-    /// Waits for one thing more, unless the operation has begun. False then.
-    pub(super) fn await_also(&self, edge: &Edge) -> bool {
-        let (bells, was_ready) = {
+    /// Says that somebody is about to depend on it.
+    pub(super) fn expect_dependents(&self) {
+        self.place.lock().expectation = Expectation::Dependents;
+    }
+
+    /// Waits for one thing more, and says whether somebody may depend on the operation by then. `None` if it has begun.
+    pub(super) fn await_also(&self, edge: &Edge) -> Option<Expectation> {
+        let (bells, was_ready, expectation) = {
             let mut place = self.place.lock();
             let was_ready = place.stage == Stage::Ready;
             let bells = match place.stage {
                 // Between two attempts: it has begun.
-                Stage::Pending if place.attempts > 0 => return false,
+                Stage::Pending if place.attempts > 0 => return None,
                 Stage::Pending => None,
                 Stage::Ready => {
                     place.stage = Stage::Pending;
                     Some(self.note(OperationState::Pending))
                 }
-                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return false,
+                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return None,
             };
             place.awaited += 1;
             place.dependencies.push(edge.clone());
-            (bells, was_ready)
+            (bells, was_ready, place.expectation)
         };
         if was_ready {
             self.station.leave_line(self.number);
         }
         bells.into_iter().for_each(Bells::ring);
-        true
+        Some(expectation)
     }
 
     /// Takes back what [`await_also`](Self::await_also) has added, before anybody was told.
