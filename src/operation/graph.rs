@@ -21,6 +21,10 @@
 //! was told before that. Both are done under the lock of `record`, as is step 2, which therefore sees it; and if it is a
 //! barrier that leads to `record`, step 3 is told by the queue. So the thread walked, along edges all of which were in place,
 //! under locks under which they had been put there, and came to `record`: a contradiction.
+//!
+//! **Perhaps none of several edges is left.** Of the threads that close a cycle together more than one may find it, and each
+//! takes out its own edge. Which of these edges may stay is known when it is settled what becomes of the others, and so one
+//! thread would have to wait for another; instead of that, whoever is refused may try again.
 
 use super::record::Edge;
 use super::record::Expectation;
