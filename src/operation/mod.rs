@@ -58,6 +58,8 @@
 //!   finds that it cannot begin, and takes the next.
 //! - **A dependency ends while somebody subscribes to it.** Under its lock: the subscription is taken along, or finds how it
 //!   has ended.
+//! - **A dependent is over before what it depends on.** It says so under the lock of that, after it has ended. It is in the list
+//!   by then and can be taken out, or comes later, finds that it has ended, and stays away.
 //! - **A dependency is added while the last one ends.** Under the lock of the operation that waits: it waits for one thing
 //!   more, or is ready, and then goes back out of the line, unless it has begun.
 //! - **The place that an operation takes becomes free when it is over.** What is over is told first, and then the next one

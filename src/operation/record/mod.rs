@@ -1,6 +1,7 @@
 //! One operation: how far it has come, what it waits for, and who waits for it. See the module for the protocol.
 
 mod attempt;
+mod dependents;
 mod end;
 
 pub(super) use end::Withdrawal;
@@ -25,6 +26,7 @@ use crate::sync::Tickets;
 use crate::sync::parker;
 use crate::token::CancelToken;
 use crate::token::Registration;
+use dependents::Dependents;
 use end::skipped;
 use end::state_of;
 use std::fmt;
@@ -90,7 +92,7 @@ struct Place {
     /// Whether somebody depends on it, or has done, or is about to.
     expectation: Expectation,
     /// Who depends on it, until it ends.
-    dependents: Vec<(Arc<Record>, Need)>,
+    dependents: Dependents,
     waiting: Tickets,
     /// What is called at the end. It submits a job to the queue that was named.
     completions: Vec<Box<dyn FnOnce() + Send>>,
@@ -169,7 +171,7 @@ impl Record {
             alarm: None,
             dependencies: plan.dependencies,
             expectation: Expectation::Nobody,
-            dependents: Vec::new(),
+            dependents: Dependents::default(),
             waiting: Tickets::default(),
             completions: Vec::new(),
             token: plan.token,
@@ -243,7 +245,7 @@ impl Record {
     pub(super) fn subscribe_one(self: &Arc<Self>, dependent: &Arc<Self>, need: Need) {
         let mut place = self.place.lock();
         match self.ended() {
-            None => place.dependents.push((Arc::clone(dependent), need)),
+            None => place.dependents.join(dependent, need),
             Some(ended) => {
                 drop(place);
                 dependent.proceed(&self.label, need, ended);
