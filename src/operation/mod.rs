@@ -14,39 +14,7 @@
 //! # Ok::<(), concourse::OperationError>(())
 //! ```
 //!
-//! # Coming from `NSOperationQueue`
-//!
-//! | Foundation | here |
-//! |---|---|
-//! | `addOperation`, `BlockOperation` | [`OperationQueue::operation`], then [`run`](OperationBuilder::run) |
-//! | several `addExecutionBlock`s | an operation for each, and one that depends on them |
-//! | a subclass, `isAsynchronous`, `start`, KVO of `isFinished` | there is nothing to forget: an operation is over when its closure returns, which may wait with [`wait_for()`](crate::wait_for()) or [`block_on`](crate::block_on) |
-//! | an operation in two queues, or added twice: exception | does not compile: the builder is consumed |
-//! | `addDependency` | [`after_end_of`](OperationBuilder::after_end_of); [`after`](OperationBuilder::after) and [`with`](OperationBuilder::with) ask for a value; later, [`Operation::add_dependency`] |
-//! | a cycle waits for ever | [`DependencyError::Cycle`] with the way round |
-//! | `removeDependency` | not there: an edge that is not wanted is not drawn |
-//! | a cancelled dependency counts as finished | with `after_end_of`; otherwise the dependents are [skipped](crate::OperationError::Skipped) |
-//! | `cancel`, `isCancelled` | [`Operation::cancel`], which drops the captures at once; [`OperationContext::is_cancelled`] |
-//! | `completionBlock`, on some thread | [`Operation::on_complete`], on the queue that you name, as often as you like |
-//! | `waitUntilFinished` | [`Operation::wait`], `wait_timeout` and `await`; a wait that would never end is an error |
-//! | `queuePriority`, without aging | [`Priority`], which rises with the time that an operation is passed over |
-//! | `qualityOfService` | of the queue: [`OperationQueueBuilder::qos`] |
-//! | `addBarrierBlock` | [`OperationBuilder::barrier`], and it counts as an operation |
-//! | `maxConcurrentOperationCount`; 1 is not FIFO | [`max_concurrent`](OperationQueueBuilder::max_concurrent), with [`Order::Fifo`] if that is meant; negative numbers do not exist |
-//! | `isSuspended`, a flag | [`suspend`](OperationQueue::suspend), counted |
-//! | a suspended queue that nobody has leaks | what it has is dropped and reported |
-//! | `cancelAllOperations` | [`OperationQueue::cancel_all`] |
-//! | `waitUntilAllOperationsAreFinished` | [`OperationQueue::wait_until_finished`] |
-//! | `operationCount` | [`OperationQueue::len`] |
-//! | `operations` | the handles that you keep |
-//! | `progress`: each finished operation adds 1 | [`OperationBuilder::progress`], with a weight and parts of its own: [`Progress`] |
-//! | `underlyingQueue` | [`OperationQueueBuilder::target`] |
-//! | `OperationQueue.main` | a target that is the [main queue](crate::main_queue) |
-//! | `OperationQueue.current` | a handle that the closure captures; an operation knows itself by its [`OperationContext`] |
-//! | an exception in an operation ends the process | [`OperationError::Panicked`], and the queue goes on |
-//!
-//! What Foundation has not: values, errors, policies for them, retries, timeouts, delays, observers that are told in order, and
-//! a [picture](OperationQueue::dot) of the graph.
+//! Whoever comes from `NSOperationQueue` finds a row for each of its facilities on [a page of the guide](crate::guide::operation).
 //!
 //! # Protocol and races
 //!
