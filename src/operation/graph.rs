@@ -5,7 +5,7 @@
 //! its way. A dependency that is added later may close a cycle, and so may several that as many threads add at once. There
 //! is no lock on the whole, and what is found to close a cycle is taken out again.
 //!
-//! Who makes `record` depend on `on`
+//! Whoever makes `record` depend on `on`
 //!
 //! 1. tells `on` that somebody will depend on it, which it remembers for good. Who builds an operation does so as well;
 //! 2. puts the edge in place, and looks in the same step whether `record` has been told so;
@@ -18,9 +18,9 @@
 //! **No cycle is left.** Suppose that one is. Its edges stay for good, and one of them, from `record` to `on`, was put in
 //! place last. That was by a thread that went through these steps: an operation that is built has its edges, and its place
 //! between barriers, before anything can depend on it. The edge that leads to `record` was put in place before, and `record`
-//! was told before that. Both are done under the lock of `record`, as is step 2, which therefore sees it; and if it is a
-//! barrier that leads to `record`, step 3 is told by the queue. So the thread walked, along edges all of which were in place,
-//! under locks under which they had been put there, and came to `record`: a contradiction.
+//! was told before that, under its lock, under which step 2 looks; or a barrier is at one of its two ends, and then it is the
+//! queue that knows of it in step 3. So the thread walked, along edges all of which were in place, under the locks under which
+//! they had been put there, and came to `record`: a contradiction.
 //!
 //! **Perhaps none of several edges is left.** Of the threads that close a cycle together more than one may find it, and each
 //! takes out its own edge. Which of these edges may stay is known when it is settled what becomes of the others, and so one

@@ -44,6 +44,7 @@ impl Roll {
     /// Takes out an operation that is over, and gives those that it held back alone.
     pub(super) fn strike(&mut self, number: u64) -> Vec<Arc<Record>> {
         let before = self.first_held();
+        // Not the last reference: whoever ends an operation has one.
         self.records.remove(&number);
         self.barriers.remove(&number);
         self.records.range(before..self.first_held()).map(|(_, record)| Arc::clone(record)).collect()
