@@ -337,3 +337,18 @@ fn a_cancelled_barrier_in_between_leaves_the_next_one_waiting_for_what_was_befor
     outcome(&last).unwrap();
     assert_eq!(log.read(), "a | b");
 }
+
+#[test]
+fn a_wait_for_what_a_barrier_holds_back_until_the_waiter_is_over_is_an_error() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("barriers").on(&runtime).max_concurrent(8).build();
+    let own = ops.clone();
+    let outer = ops.operation("outer").run(move || {
+        let [cancelled, _] = [(); 2].map(|()| own.operation("barrier").barrier().run(|| ()));
+        let behind = own.operation("behind").run(|| ());
+        cancelled.cancel();
+        behind.wait_timeout(GENEROUS).map(|value| *value)
+    });
+    assert!(matches!(*outcome(&outer).unwrap(), Err(OperationError::WouldDeadlock { .. })));
+    ops.wait_timeout(GENEROUS).unwrap();
+}
