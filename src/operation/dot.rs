@@ -18,7 +18,9 @@ pub(super) fn dot(station: &Arc<Station>) -> String {
     let mut arrows = BTreeSet::new();
     let mut next = 0;
     while let Some(record) = records.get(next).cloned() {
-        for Edge { on, need } in record.dependencies() {
+        let behind = |on| Edge { on, need: Need::End };
+        let ahead = record.station.next_ahead(record.number).into_iter().map(behind);
+        for Edge { on, need } in record.dependencies().into_iter().chain(ahead) {
             let from = *places.entry(place(&on)).or_insert_with(|| {
                 records.push(Arc::clone(&on));
                 records.len() - 1

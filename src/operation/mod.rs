@@ -14,39 +14,7 @@
 //! # Ok::<(), concourse::OperationError>(())
 //! ```
 //!
-//! # Coming from `NSOperationQueue`
-//!
-//! | Foundation | here |
-//! |---|---|
-//! | `addOperation`, `BlockOperation` | [`OperationQueue::operation`], then [`run`](OperationBuilder::run) |
-//! | several `addExecutionBlock`s | an operation for each, and one that depends on them |
-//! | a subclass, `isAsynchronous`, `start`, KVO of `isFinished` | there is nothing to forget: an operation is over when its closure returns, which may wait with [`wait_for()`](crate::wait_for()) or [`block_on`](crate::block_on) |
-//! | an operation in two queues, or added twice: exception | does not compile: the builder is consumed |
-//! | `addDependency` | [`after_end_of`](OperationBuilder::after_end_of); [`after`](OperationBuilder::after) and [`with`](OperationBuilder::with) ask for a value; later, [`Operation::add_dependency`] |
-//! | a cycle waits for ever | [`DependencyError::Cycle`] with the way round |
-//! | `removeDependency` | not there: an edge that is not wanted is not drawn |
-//! | a cancelled dependency counts as finished | with `after_end_of`; otherwise the dependents are [skipped](crate::OperationError::Skipped) |
-//! | `cancel`, `isCancelled` | [`Operation::cancel`], which drops the captures at once; [`OperationContext::is_cancelled`] |
-//! | `completionBlock`, on some thread | [`Operation::on_complete`], on the queue that you name, as often as you like |
-//! | `waitUntilFinished` | [`Operation::wait`], `wait_timeout` and `await`; a wait that would never end is an error |
-//! | `queuePriority`, without aging | [`Priority`], which rises with the time that an operation is passed over |
-//! | `qualityOfService` | of the queue: [`OperationQueueBuilder::qos`] |
-//! | `addBarrierBlock` | [`OperationBuilder::barrier`], and it counts as an operation |
-//! | `maxConcurrentOperationCount`; 1 is not FIFO | [`max_concurrent`](OperationQueueBuilder::max_concurrent), with [`Order::Fifo`] if that is meant; negative numbers do not exist |
-//! | `isSuspended`, a flag | [`suspend`](OperationQueue::suspend), counted |
-//! | a suspended queue that nobody has leaks | what it has is dropped and reported |
-//! | `cancelAllOperations` | [`OperationQueue::cancel_all`] |
-//! | `waitUntilAllOperationsAreFinished` | [`OperationQueue::wait_until_finished`] |
-//! | `operationCount` | [`OperationQueue::len`] |
-//! | `operations` | the handles that you keep |
-//! | `progress`: each finished operation adds 1 | [`OperationBuilder::progress`], with a weight and parts of its own: [`Progress`] |
-//! | `underlyingQueue` | [`OperationQueueBuilder::target`] |
-//! | `OperationQueue.main` | a target that is the [main queue](crate::main_queue) |
-//! | `OperationQueue.current` | a handle that the closure captures; an operation knows itself by its [`OperationContext`] |
-//! | an exception in an operation ends the process | [`OperationError::Panicked`], and the queue goes on |
-//!
-//! What Foundation has not: values, errors, policies for them, retries, timeouts, delays, observers that are told in order, and
-//! a [picture](OperationQueue::dot) of the graph.
+//! Whoever comes from `NSOperationQueue` finds a row for each of its facilities on [a page of the guide](crate::guide::operation).
 //!
 //! # Protocol and races
 //!
@@ -58,10 +26,14 @@
 //!   finds that it cannot begin, and takes the next.
 //! - **A dependency ends while somebody subscribes to it.** Under its lock: the subscription is taken along, or finds how it
 //!   has ended.
+//! - **A dependent is over before what it depends on.** It says so under the lock of that, after it has ended. It is in the list
+//!   by then and can be taken out, or comes later, finds that it has ended, and stays away.
 //! - **A dependency is added while the last one ends.** Under the lock of the operation that waits: it waits for one thing
 //!   more, or is ready, and then goes back out of the line, unless it has begun.
 //! - **The place that an operation takes becomes free when it is over.** What is over is told first, and then the next one
 //!   begins, so that nobody sees more running than may.
+//! - **A barrier is cancelled while somebody looks for a way through it.** What is behind it has all barriers before it to wait
+//!   for, and whoever looks is told of all of them at once: that there is one fewer hides none of the others.
 //! - **Nobody is left to let an operation go on**, as its runtime has ended: every turn, timer and queue that goes says so,
 //!   and what waits is dropped.
 
@@ -77,6 +49,7 @@ mod progress;
 mod queue;
 mod record;
 mod retry;
+mod roll;
 mod station;
 
 pub use builder::OperationBuilder;
@@ -240,10 +213,17 @@ impl<T> Operation<T> {
 
     /// Runs this operation once `other` has finished as well, as [`OperationBuilder::after`] does, if it has not begun.
     ///
+    /// If somebody depends on this operation already, or a barrier stands behind it, everything that `other` depends on is
+    /// looked through for a way back. Otherwise there is none, and it costs the same however large the graph is.
+    ///
     /// # Errors
     ///
     /// [`DependencyError::Cycle`] with the labels on the way round if `other` depends on this operation, or is it;
     /// [`DependencyError::TooLate`] if this operation has begun or is over. Nothing has changed then.
+    ///
+    /// Several threads may be about to close a cycle together, each with one of its dependencies. At least one of them is
+    /// refused, so that there is never a cycle; but it may be more of them, and even all, though leaving out one dependency
+    /// would do. What has been refused may be tried again.
     ///
     /// ```
     /// use concourse::OperationQueue;

@@ -11,9 +11,10 @@ use super::observers::Observers;
 use super::observers::OperationState;
 use super::record::Body;
 use super::record::Edge;
-use super::record::Need;
 use super::record::Plan;
 use super::record::Record;
+use super::roll::Passed;
+use super::roll::Roll;
 use crate::engine::Engine;
 use crate::engine::Phase;
 use crate::engine::Suspended;
@@ -56,11 +57,8 @@ struct Board {
     /// By the how-manieth run it is.
     runners: BTreeMap<u64, Runner>,
     runs: u64,
-    /// Everything that has been added and is not over, by number.
-    unfinished: BTreeMap<u64, Arc<Record>>,
-    numbers: u64,
-    /// The barriers that are not over. One that is cancelled leaves those before it in force.
-    barriers: BTreeMap<u64, Arc<Record>>,
+    /// Everything that has been added and is not over.
+    roll: Roll,
     /// No handle is left.
     is_abandoned: bool,
     waiting: Tickets,
@@ -115,9 +113,7 @@ impl Station {
             sent: 0,
             runners: BTreeMap::new(),
             runs: 0,
-            unfinished: BTreeMap::new(),
-            numbers: 0,
-            barriers: BTreeMap::new(),
+            roll: Roll::default(),
             is_abandoned: false,
             waiting: Tickets::default(),
         };
@@ -136,7 +132,7 @@ impl Station {
         station
     }
 
-    fn id(&self) -> usize {
+    pub(super) fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -168,39 +164,47 @@ impl Station {
     }
 
     /// Enters an operation with all that it depends on, in one step for everybody else.
-    fn enrol(self: &Arc<Self>, mut plan: Plan, body: Body, closure: &'static str) -> (Arc<Record>, Vec<Edge>) {
-        let (record, edges, bells) = {
+    fn enrol(self: &Arc<Self>, plan: Plan, body: Body, closure: &'static str) -> (Arc<Record>, Vec<Edge>) {
+        let edges = plan.dependencies.clone();
+        edges.iter().for_each(|edge| edge.on.expect_dependents());
+        let (record, bells) = {
             let mut board = self.board.lock();
-            let after = |on: &Arc<Record>| Edge { on: Arc::clone(on), need: Need::End };
-            let before = if plan.is_barrier { &board.unfinished } else { &board.barriers };
-            plan.dependencies.extend(before.values().map(after));
-            board.numbers += 1;
-            let number = board.numbers;
-            let (edges, is_barrier) = (plan.dependencies.clone(), plan.is_barrier);
-            let record = Record::new(Arc::clone(self), number, plan, body, closure);
-            if is_barrier {
-                board.barriers.insert(number, Arc::clone(&record));
-            }
-            board.unfinished.insert(number, Arc::clone(&record));
+            let record = board.roll.enter(plan.is_barrier, |number, is_held| {
+                Record::new(Arc::clone(self), number, plan, is_held, body, closure)
+            });
             let bells = record.note(OperationState::Pending);
-            (record, edges, bells)
+            (record, bells)
         };
         bells.ring();
         (record, edges)
     }
 
-    /// An operation is over. Gives those who wait for the queue, if that was the last.
-    pub(super) fn strike(&self, record: &Arc<Record>) -> Tickets {
+    /// An operation is over. Gives those that it alone held back, and those who wait for the queue, if that was the last.
+    pub(super) fn strike(&self, record: &Arc<Record>) -> (Vec<Arc<Record>>, Tickets) {
         let mut board = self.board.lock();
-        let struck = board.unfinished.remove(&record.number);
+        let released = board.roll.strike(record.number);
         // Whoever waits finds its place free.
         board.leave_place(record.number);
         let left = board.line.leave(record.number);
-        let barrier = board.barriers.remove(&record.number);
-        let waiting = if board.unfinished.is_empty() { mem::take(&mut board.waiting) } else { Tickets::default() };
+        let waiting = if board.roll.is_empty() { mem::take(&mut board.waiting) } else { Tickets::default() };
         drop(board);
-        drop((struck, left, barrier));
-        waiting
+        drop(left);
+        (released, waiting)
+    }
+
+    /// True if barriers have others wait for an operation.
+    pub(super) fn holds_back(&self, number: u64) -> bool {
+        self.board.lock().roll.holds_back(number)
+    }
+
+    /// Those that barriers have an operation wait for: see [`Roll::ahead`].
+    pub(super) fn ahead(&self, number: u64, passed: &mut Passed) -> Vec<Arc<Record>> {
+        self.board.lock().roll.ahead(number, passed)
+    }
+
+    /// The last of those: see [`Roll::next_ahead`].
+    pub(super) fn next_ahead(&self, number: u64) -> Vec<Arc<Record>> {
+        self.board.lock().roll.next_ahead(number)
     }
 
     pub(super) fn put_in_line(self: &Arc<Self>, record: &Arc<Record>, priority: Priority) {
@@ -209,7 +213,7 @@ impl Station {
         let (due, is_stuck) = {
             let mut board = self.board.lock();
             // One that is over by now would stay as long as the queue is held, and keep it.
-            if !is_over && board.unfinished.contains_key(&record.number) {
+            if !is_over && board.roll.contains(record.number) {
                 board.line.join(Arc::clone(record), priority);
             }
             (board.due(), is_over || board.is_abandoned && board.is_held())
@@ -312,16 +316,16 @@ impl Station {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.board.lock().unfinished.is_empty()
+        self.board.lock().roll.is_empty()
     }
 
     /// Everything that is not over, in the order in which it was added.
     pub(super) fn unfinished(&self) -> Vec<Arc<Record>> {
-        self.board.lock().unfinished.values().cloned().collect()
+        self.board.lock().roll.records()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.board.lock().unfinished.len()
+        self.board.lock().roll.len()
     }
 
     pub(super) fn running(&self) -> usize {
@@ -376,7 +380,7 @@ impl Suspended for Station {
 impl Desk for Station {
     fn ask(&self, ticket: &Arc<Ticket>) -> bool {
         let mut board = self.board.lock();
-        if board.unfinished.is_empty() {
+        if board.roll.is_empty() {
             return true;
         }
         board.waiting.join(ticket);

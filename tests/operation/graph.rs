@@ -205,6 +205,32 @@ fn chains_may_be_longer_than_any_stack() {
 }
 
 #[test]
+fn a_chain_is_linked_afterwards_from_either_end_and_in_no_order() {
+    const LENGTH: usize = 20_000;
+    let runtime = runtime();
+    // Each place once: the step has no factor in common with the length.
+    let orders: [fn(usize) -> usize; 3] = [|step| step, |step| LENGTH - 1 - step, |step| step * 7_919 % LENGTH];
+    for place in orders {
+        let ops = OperationQueue::builder("chain").on(&runtime).max_concurrent(4).build();
+        let (guard, ran) = (ops.suspend_guard().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let links: Vec<_> = (0..=LENGTH)
+            .map(|number| {
+                let ran = Arc::clone(&ran);
+                ops.operation("link").run(move || ran.lock().unwrap().push(number))
+            })
+            .collect();
+        for place in (0..LENGTH).map(place) {
+            links[place + 1].add_dependency(&links[place]).unwrap();
+        }
+        let Err(DependencyError::Cycle { labels }) = links[0].add_dependency(&links[LENGTH]) else { panic!("a ring") };
+        assert_eq!(labels.len(), LENGTH + 2);
+        drop(guard);
+        ops.wait_timeout(GENEROUS).unwrap();
+        assert!(ran.lock().unwrap().iter().copied().eq(0..=LENGTH), "one after another");
+    }
+}
+
+#[test]
 fn a_barrier_waits_for_what_is_there_and_holds_what_comes() {
     let runtime = runtime();
     let ops = OperationQueue::builder("barrier").on(&runtime).build();
@@ -242,4 +268,87 @@ fn a_cancelled_barrier_holds_nobody() {
     assert!(!running.is_over());
     go.set();
     outcome(&running).unwrap();
+}
+
+#[test]
+fn barriers_hold_as_few_edges_as_say_what_waits_for_what() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("barriers").on(&runtime).max_concurrent(0).build();
+    let arrows = || ops.dot().lines().filter(|line| line.contains("->")).count();
+    let [first, second] = [(); 2].map(|()| ops.operation("before").run(|| ()));
+    let barriers = [(); 3].map(|()| ops.operation("barrier").barrier().run(|| ()));
+    let behind = ops.operation("behind").after(&second).run(|| ());
+    assert_eq!(arrows(), 2 + 1 + 1 + 2, "the operations before, barrier by barrier, and what is behind");
+    barriers[1].cancel();
+    assert_eq!(arrows(), 2 + 1 + 2, "the third barrier waits for the first");
+    barriers[2].cancel();
+    assert_eq!(arrows(), 2 + 2, "what is behind waits for the first");
+    barriers[0].cancel();
+    assert_eq!(arrows(), 1);
+    assert_eq!((first.state(), behind.state()), (OperationState::Ready, OperationState::Pending));
+    assert!(matches!(second.add_dependency(&behind), Err(DependencyError::Cycle { .. })));
+    first.add_dependency(&behind).unwrap();
+    ops.set_max_concurrent(4);
+    outcome(&first).unwrap();
+}
+
+#[test]
+fn ten_thousand_barriers_hold_no_more_than_their_neighbours_and_keep_the_order() {
+    const BARRIERS: usize = 10_000;
+    let runtime = runtime();
+    let ops = OperationQueue::builder("barriers").on(&runtime).max_concurrent(8).build();
+    let (guard, log) = (ops.suspend_guard().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let entry = |number: usize| {
+        let log = Arc::clone(&log);
+        move || log.lock().unwrap().push(number)
+    };
+    let first = ops.operation("first").run(entry(0));
+    let mut last = first.clone();
+    for number in 1..=BARRIERS {
+        ops.operation("barrier").barrier().run(entry(2 * number - 1));
+        // Of two in between, the second is cancelled, and holds nobody.
+        last = ops.operation("operation").run(entry(2 * number));
+        ops.operation("cancelled").run(|| unreachable!()).cancel();
+    }
+    let arrows = ops.dot().lines().filter(|line| line.contains("->")).count();
+    assert_eq!(arrows, 3 * BARRIERS - 1, "each barrier has two neighbours before it, but the first, and one behind it");
+    let Err(DependencyError::Cycle { labels }) = first.add_dependency(&last) else { panic!("it is before them all") };
+    assert_eq!((&*labels[0], labels.last()), ("first", labels.first()));
+    drop(guard);
+    ops.wait_timeout(GENEROUS).unwrap();
+    assert!(log.lock().unwrap().iter().copied().eq(0..=2 * BARRIERS), "one after another");
+}
+
+#[test]
+fn a_cancelled_barrier_in_between_leaves_the_next_one_waiting_for_what_was_before_it() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("barriers").on(&runtime).max_concurrent(8).build();
+    let (log, go) = (Log::default(), Event::new());
+    let running = busy(&ops, &go);
+    let between = ops.operation("between").barrier().run(log.entry("between"));
+    ops.operation("a").run(log.entry("a"));
+    let next = ops.operation("|").barrier().run(log.entry("|"));
+    let last = ops.operation("b").run(log.entry("b"));
+    between.cancel();
+    wait_until("what no barrier holds back has run", || log.read() == "a");
+    assert_eq!((next.state(), last.state()), (OperationState::Pending, OperationState::Pending));
+    go.set();
+    outcome(&running).unwrap();
+    outcome(&last).unwrap();
+    assert_eq!(log.read(), "a | b");
+}
+
+#[test]
+fn a_wait_for_what_a_barrier_holds_back_until_the_waiter_is_over_is_an_error() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("barriers").on(&runtime).max_concurrent(8).build();
+    let own = ops.clone();
+    let outer = ops.operation("outer").run(move || {
+        let [cancelled, _] = [(); 2].map(|()| own.operation("barrier").barrier().run(|| ()));
+        let behind = own.operation("behind").run(|| ());
+        cancelled.cancel();
+        behind.wait_timeout(GENEROUS).map(|value| *value)
+    });
+    assert!(matches!(*outcome(&outer).unwrap(), Err(OperationError::WouldDeadlock { .. })));
+    ops.wait_timeout(GENEROUS).unwrap();
 }

@@ -166,6 +166,63 @@ fn a_cycle_that_three_close_together_is_never_left_standing() {
     assert!(refused.iter().all(|refused| *refused > 0));
 }
 
+/// Two operations that two threads make depend on each other, and then one thread again. Gives how many were refused at first.
+fn mutual(runtime: &Runtime) -> usize {
+    let ops = queue(runtime, "mutual", 0);
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let [a, b] = ["a", "b"].map(|label| {
+        let log = Arc::clone(&log);
+        ops.operation(label).run(move || log.lock().unwrap().push(label))
+    });
+    let (threads, group, first) = (runtime.global(Qos::Default), Group::new(), Arc::new(Mutex::new(None)));
+    let (this, other, added) = (a.clone(), b.clone(), Arc::clone(&first));
+    group.exec_async(&threads, move || {
+        let outcome = this.add_dependency(&other);
+        *added.lock().unwrap() = Some(outcome);
+    });
+    let second = b.add_dependency(&a);
+    group.wait();
+    let first = first.lock().unwrap().take().unwrap();
+    let again = [first.clone().or_else(|_| a.add_dependency(&b)), second.clone().or_else(|_| b.add_dependency(&a))];
+    let order = match again {
+        [Ok(()), Err(DependencyError::Cycle { .. })] => ["b", "a"],
+        [Err(DependencyError::Cycle { .. }), Ok(())] => ["a", "b"],
+        other => panic!("one of them stays: {other:?}"),
+    };
+    assert_eq!(ops.dot().lines().filter(|line| line.contains("->")).count(), 1);
+    ops.set_max_concurrent(1);
+    ops.wait_until_finished().unwrap();
+    assert_eq!(*log.lock().unwrap(), order);
+    [first, second].iter().filter(|outcome| outcome.is_err()).count()
+}
+
+#[test]
+fn a_cycle_that_two_close_together_is_refused_to_one_at_least_and_both_may_try_again() {
+    let refused = hold(mutual);
+    assert!(refused.contains(&1) && refused.contains(&2) && !refused.contains(&0));
+}
+
+/// An operation that is to wait for one behind two barriers, the second of which is cancelled meanwhile.
+fn bypassed(runtime: &Runtime) -> bool {
+    let ops = queue(runtime, "bypassed", 0);
+    let first = ops.operation("first").run(|| ());
+    let [_, second] = [(); 2].map(|()| ops.operation("barrier").barrier().run(|| ()));
+    let last = ops.operation("last").run(|| ());
+    let (threads, group) = (runtime.global(Qos::Default), Group::new());
+    group.exec_async(&threads, move || _ = second.cancel());
+    let added = first.add_dependency(&last);
+    group.wait();
+    ops.set_max_concurrent(1);
+    assert!(matches!(added, Err(DependencyError::Cycle { .. })), "the first barrier stays");
+    ops.wait_until_finished().unwrap();
+    first.outcome().unwrap().is_ok() && last.outcome().unwrap().is_ok()
+}
+
+#[test]
+fn a_barrier_that_is_cancelled_hides_no_other_from_who_looks_for_a_cycle() {
+    assert!(hold(bypassed).into_iter().all(|finished| finished));
+}
+
 /// A runtime that ends while operations are added, run, pause and depend on each other. Everything has an outcome.
 fn ended(runtime: &Runtime, how: Shutdown) -> BTreeMap<&'static str, usize> {
     let ops = queue(runtime, "ended", 1);

@@ -2,9 +2,9 @@
 
 use super::Advanced;
 use super::Body;
+use super::Dependents;
 use super::Edge;
 use super::Ended;
-use super::Need;
 use super::Record;
 use super::Stage;
 use crate::error::OperationError;
@@ -66,9 +66,7 @@ impl Record {
             (place.stage, place.attempts > 0, place.token.clone().filter(|_| place.cancelled))
         };
         // What the operation has covered with it may be the user's.
-        if let Some(Err(panic)) = token.map(|token| contain(|| token.cancel())) {
-            self.station.engine.report_panic(&self.station.label, panic, self.closure);
-        }
+        token.into_iter().for_each(|token| self.contain(|| token.cancel()));
         match stage {
             Stage::Running => Withdrawal::Running,
             _ if has_run => Withdrawal::Done,
@@ -78,8 +76,22 @@ impl Record {
 
     /// Drops a body, and with it what the closure captured.
     pub(super) fn discard(&self, body: Option<Body>) {
-        if let Err(panic) = contain(|| drop(body)) {
+        self.contain(|| drop(body));
+    }
+
+    /// Calls what may be somebody else's code, and reports its panic.
+    fn contain(&self, call: impl FnOnce()) {
+        if let Err(panic) = contain(call) {
             self.station.engine.report_panic(&self.station.label, panic, self.closure);
+        }
+    }
+
+    /// It is over, perhaps before what it depends on, which keeps it no longer then.
+    fn give_up(&self, edge: &Edge) {
+        if edge.on.ended().is_none() {
+            let over = edge.on.place.lock().dependents.leave();
+            // Their progress may have handlers that go with them.
+            self.contain(|| drop(over));
         }
     }
 
@@ -94,19 +106,20 @@ impl Record {
             close.alarm.into_iter().for_each(Alarm::cancel);
             close.completions.into_iter().for_each(|completion| completion());
             let mut spoiled = Vec::new();
-            for (dependent, need) in close.dependents {
+            for (dependent, need) in close.dependents.into_list() {
                 match dependent.advance(need, &ended) {
                     Advanced::Nothing => {}
                     Advanced::Ready(bells) => dependent.stand_in_line(bells),
                     Advanced::Spoiled(body) => spoiled.push((dependent, body)),
                 }
             }
-            for waiting in [record.station.strike(&record), record.conclude()] {
+            let (released, waiting) = record.station.strike(&record);
+            released.iter().for_each(Self::come_in);
+            for waiting in [waiting, record.conclude()] {
                 // It may run an executor's code.
-                if let Err(panic) = contain(|| waiting.grant_all()) {
-                    record.station.engine.report_panic(&record.station.label, panic, record.closure);
-                }
+                record.contain(|| waiting.grant_all());
             }
+            close.dependencies.iter().for_each(|edge| record.give_up(edge));
             // After that: what these captured may wait for somebody who waits for this operation.
             for (dependent, body) in spoiled {
                 dependent.discard(body);
@@ -129,7 +142,7 @@ impl Record {
             _covered: place.covered.take(),
             completions: mem::take(&mut place.completions),
             dependents: mem::take(&mut place.dependents),
-            _dependencies: mem::take(&mut place.dependencies),
+            dependencies: mem::take(&mut place.dependencies),
         }
     }
 
@@ -147,9 +160,9 @@ struct Close {
     bells: Bells,
     alarm: Option<Alarm>,
     completions: Vec<Box<dyn FnOnce() + Send>>,
-    dependents: Vec<(Arc<Record>, Need)>,
+    dependents: Dependents,
+    dependencies: Vec<Edge>,
     /// Let go without the lock.
-    _dependencies: Vec<Edge>,
     _covered: Option<Registration>,
 }
 

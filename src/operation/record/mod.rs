@@ -1,6 +1,7 @@
 //! One operation: how far it has come, what it waits for, and who waits for it. See the module for the protocol.
 
 mod attempt;
+mod dependents;
 mod end;
 
 pub(super) use end::Withdrawal;
@@ -25,6 +26,7 @@ use crate::sync::Tickets;
 use crate::sync::parker;
 use crate::token::CancelToken;
 use crate::token::Registration;
+use dependents::Dependents;
 use end::skipped;
 use end::state_of;
 use std::fmt;
@@ -52,6 +54,13 @@ pub(super) struct Edge {
     pub(super) need: Need,
 }
 
+/// Who may depend on an operation, for a later dependency of that to close a cycle. Barriers aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expectation {
+    Nobody,
+    Dependents,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It waits for dependencies, for its delay, or for its next attempt.
@@ -72,7 +81,7 @@ struct Place {
     stage: Stage,
     /// `None` while it runs, and when it is over.
     body: Option<Body>,
-    /// How many dependencies and pauses have not come to their end.
+    /// How many dependencies and pauses have not come to their end, and one more if barriers hold it back.
     awaited: usize,
     attempts: u32,
     cancelled: bool,
@@ -80,8 +89,10 @@ struct Place {
     alarm: Option<Alarm>,
     /// What it depends on, until it ends.
     dependencies: Vec<Edge>,
+    /// Whether somebody depends on it, or has done, or is about to.
+    expectation: Expectation,
     /// Who depends on it, until it ends.
-    dependents: Vec<(Arc<Record>, Need)>,
+    dependents: Dependents,
     waiting: Tickets,
     /// What is called at the end. It submits a job to the queue that was named.
     completions: Vec<Box<dyn FnOnce() + Send>>,
@@ -141,17 +152,26 @@ enum Advanced {
 
 impl Record {
     /// A new operation, which waits for its dependencies, and for [`come_in`](Self::come_in) once beyond them.
-    pub(super) fn new(station: Arc<Station>, number: u64, plan: Plan, body: Body, closure: &'static str) -> Arc<Self> {
+    /// If barriers hold it back, it waits for another one once they do not.
+    pub(super) fn new(
+        station: Arc<Station>,
+        number: u64,
+        plan: Plan,
+        is_held: bool,
+        body: Body,
+        closure: &'static str,
+    ) -> Arc<Self> {
         let place = Place {
             stage: Stage::Pending,
             body: Some(body),
-            awaited: plan.dependencies.len() + 1,
+            awaited: plan.dependencies.len() + 1 + usize::from(is_held),
             attempts: 0,
             cancelled: false,
             priority: plan.priority,
             alarm: None,
             dependencies: plan.dependencies,
-            dependents: Vec::new(),
+            expectation: Expectation::Nobody,
+            dependents: Dependents::default(),
             waiting: Tickets::default(),
             completions: Vec::new(),
             token: plan.token,
@@ -225,7 +245,7 @@ impl Record {
     pub(super) fn subscribe_one(self: &Arc<Self>, dependent: &Arc<Self>, need: Need) {
         let mut place = self.place.lock();
         match self.ended() {
-            None => place.dependents.push((Arc::clone(dependent), need)),
+            None => place.dependents.join(dependent, need),
             Some(ended) => {
                 drop(place);
                 dependent.proceed(&self.label, need, ended);
@@ -233,30 +253,35 @@ impl Record {
         }
     }
 
-    /// Waits for one thing more, unless the operation has begun. False then.
-    pub(super) fn await_also(&self, edge: &Edge) -> bool {
-        let (bells, was_ready) = {
+    /// Says that somebody is about to depend on it.
+    pub(super) fn expect_dependents(&self) {
+        self.place.lock().expectation = Expectation::Dependents;
+    }
+
+    /// Waits for one thing more, and says whether somebody may depend on the operation by then. `None` if it has begun.
+    pub(super) fn await_also(&self, edge: &Edge) -> Option<Expectation> {
+        let (bells, was_ready, expectation) = {
             let mut place = self.place.lock();
             let was_ready = place.stage == Stage::Ready;
             let bells = match place.stage {
                 // Between two attempts: it has begun.
-                Stage::Pending if place.attempts > 0 => return false,
+                Stage::Pending if place.attempts > 0 => return None,
                 Stage::Pending => None,
                 Stage::Ready => {
                     place.stage = Stage::Pending;
                     Some(self.note(OperationState::Pending))
                 }
-                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return false,
+                Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return None,
             };
             place.awaited += 1;
             place.dependencies.push(edge.clone());
-            (bells, was_ready)
+            (bells, was_ready, place.expectation)
         };
         if was_ready {
             self.station.leave_line(self.number);
         }
         bells.into_iter().for_each(Bells::ring);
-        true
+        Some(expectation)
     }
 
     /// Takes back what [`await_also`](Self::await_also) has added, before anybody was told.
