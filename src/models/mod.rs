@@ -33,6 +33,7 @@ mod target;
 mod task;
 mod ticket;
 mod token;
+mod visit;
 mod wait_for;
 mod work_item;
 

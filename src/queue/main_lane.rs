@@ -8,6 +8,7 @@ use super::lane::Home;
 use super::lane::Lane;
 use super::loan::lend;
 use super::main_thread::MainThread;
+use super::serial::Allowance;
 use super::serial::Drained;
 use super::waiter::Frame;
 use super::waiter::Site;
@@ -21,7 +22,6 @@ use crate::job::Route;
 use crate::qos::Qos;
 use crate::sync::Arc;
 use crate::sync::planted;
-use std::cell::Cell;
 
 impl Lane {
     /// The main lane of a runtime.
@@ -69,9 +69,9 @@ impl Lane {
         let mut hold = self.redeem_token();
         while let Some(held) = hold.take() {
             let goes_on = ran < budget && !is_stopped();
-            let left = Cell::new(u32::from(goes_on));
-            let drained = self.drain_within(held, None, &left);
-            ran += usize::from(goes_on && left.get() == 0);
+            let allowance = Allowance::new(u32::from(goes_on));
+            let drained = self.drain_within(held, None, &allowance);
+            ran += usize::from(goes_on && allowance.left() == 0);
             match drained {
                 Drained::More(more) if self.engine().phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if goes_on => hold = Some(more),

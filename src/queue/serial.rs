@@ -35,8 +35,47 @@ use std::mem;
 /// Jobs that a token runs before it makes way for others.
 const BUDGET: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 2 } else { 64 };
 
+/// Pauses between two looks of a drain that has run out of jobs, at least and at most: about a quarter of a microsecond, and
+/// four.
+const SHORT: u32 = 16;
+const LONG: u32 = 256;
+
 /// Looks at a claimed slot before the tail is read again.
 const GLANCES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else { 16 };
+
+/// How many jobs a drain may run, and how long it waits for more.
+pub(super) struct Allowance {
+    left: Cell<u32>,
+    pauses: Cell<u32>,
+}
+
+impl Allowance {
+    pub(super) fn new(jobs: u32) -> Self {
+        Self { left: Cell::new(jobs), pauses: Cell::new(SHORT) }
+    }
+
+    #[inline]
+    pub(super) fn left(&self) -> u32 {
+        self.left.get()
+    }
+
+    #[inline]
+    fn spend(&self) {
+        self.left.set(self.left.get() - 1);
+    }
+
+    /// After `batch` jobs nothing more is there: how many pauses it is worth to let a producer get ahead. A stream of jobs
+    /// is worth more and more; single ones, whose producer may wait for each, are looked for at once.
+    fn pauses_after(&self, batch: u32) -> u32 {
+        let pauses = match batch {
+            0..=2 => SHORT,
+            3..8 => self.pauses.get(),
+            _ => LONG.min(self.pauses.get() * 2),
+        };
+        self.pauses.set(pauses);
+        pauses
+    }
+}
 
 /// How a drain ended.
 #[must_use]
@@ -132,8 +171,10 @@ impl Lane {
     /// What a token runs.
     pub(super) fn run_serial(&self) {
         let mut hold = self.redeem_token();
+        let allowance = Allowance::new(0);
         while let Some(held) = hold.take() {
-            match self.drain(held, None, self.budget(BUDGET)) {
+            allowance.left.set(self.budget(BUDGET));
+            match self.drain_within(held, None, &allowance) {
                 Drained::More(_) if self.engine().phase() == Phase::Forked => {}
                 Drained::More(more) if self.engine().phase() == Phase::Cancelling => self.empty_out(more, Loss::Ended),
                 Drained::More(more) if self.is_quiet() => hold = Some(more),
@@ -152,21 +193,21 @@ impl Lane {
 
     /// Runs what is at the front, up to `budget` jobs, or up to the place of `me`.
     pub(super) fn drain<'a>(&'a self, hold: Holder<'a>, me: Option<&Waiter>, budget: u32) -> Drained<'a> {
-        self.drain_within(hold, me, &Cell::new(budget))
+        self.drain_within(hold, me, &Allowance::new(budget))
     }
 
-    /// As `drain`, with what is `left` of the budget.
+    /// As `drain`, with what is left of an allowance.
     pub(super) fn drain_within<'a>(
         &'a self,
         mut hold: Holder<'a>,
         me: Option<&Waiter>,
-        left: &Cell<u32>,
+        allowance: &Allowance,
     ) -> Drained<'a> {
         let running: Cell<Option<&'static Shape>> = Cell::new(None);
         let stint = Stint::default();
         let stop = Frame::run(self, Mode::Exclusive, || {
             loop {
-                match job::contain(|| self.run_jobs(&mut hold, me, left, &stint, &running)) {
+                match job::contain(|| self.run_jobs(&mut hold, me, allowance, &stint, &running)) {
                     Ok(stop) => return stop,
                     Err(panic) => {
                         let closure = running.get().map_or("", Shape::type_name);
@@ -195,12 +236,13 @@ impl Lane {
         &self,
         hold: &mut Holder<'_>,
         me: Option<&Waiter>,
-        left: &Cell<u32>,
+        allowance: &Allowance,
         stint: &Stint,
         running: &Cell<Option<&'static Shape>>,
     ) -> Stop {
         let shared = me.and_then(|me| me.shared(self));
-        let mut lingered = me.is_some() || left.get() == 0;
+        let mut lingered = me.is_some() || allowance.left() == 0;
+        let mut left_before = allowance.left();
         let mut tries = 0;
         loop {
             yield_point();
@@ -222,7 +264,9 @@ impl Lane {
                 }
                 Peek::Empty => {
                     let has_lingered = mem::replace(&mut lingered, true);
-                    if (has_lingered || !self.linger(hold)) && hold.consumer().try_idle() {
+                    let batch = mem::replace(&mut left_before, allowance.left()) - allowance.left();
+                    if (has_lingered || !self.linger(hold, allowance.pauses_after(batch))) && hold.consumer().try_idle()
+                    {
                         return Stop::Idle;
                     }
                     continue;
@@ -239,24 +283,24 @@ impl Lane {
             }
             match shape.kind {
                 Kind::Job | Kind::Promised | Kind::Barrier | Kind::Token => {
-                    if left.get() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
+                    if allowance.left() == 0 || self.is_held_from_above(shared) || self.is_over(me.is_some()) {
                         return Stop::More;
                     }
                     // A turn is one job at least. Whoever has come for its own place goes on to it.
                     if me.is_none() && running.get().is_some() && self.is_to_make_way(stint) {
                         return Stop::More;
                     }
-                    left.set(left.get() - 1);
+                    allowance.spend();
                     running.set(Some(shape));
                     consumer.take().run();
                     lingered = me.is_some();
                 }
                 Kind::Sync | Kind::CountedSync | Kind::SyncBarrier if self.borrows_bodies() => {
                     // A runtime that has ended leaves these to the threads that wait for them.
-                    if left.get() == 0 || self.is_held_from_above(shared) {
+                    if allowance.left() == 0 || self.is_held_from_above(shared) {
                         return Stop::More;
                     }
-                    left.set(left.get() - 1);
+                    allowance.spend();
                     consumer.take().run();
                     if me.is_some_and(|me| me.turn() == Turn::Done) {
                         return Stop::Mine;
@@ -303,14 +347,14 @@ impl Lane {
         self.engine().phase() == Phase::Cancelling && (!stands_in_line || may_be_a_stranger())
     }
 
-    /// Lets a producer get a few jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
+    /// Lets a producer get some jobs ahead, so that the two do not fight over one cache line, if the worker has nothing
     /// else to do. True if there is one by now.
-    fn linger(&self, hold: &mut Holder<'_>) -> bool {
+    fn linger(&self, hold: &mut Holder<'_>, mut pauses: u32) -> bool {
         if cfg!(any(concourse_loom, concourse_shuttle)) || !self.is_quiet() {
             return false;
         }
         (0..4).any(|_| {
-            (0..16).for_each(|_| spin_loop());
+            (0..mem::replace(&mut pauses, SHORT)).for_each(|_| spin_loop());
             hold.consumer().is_ready()
         })
     }

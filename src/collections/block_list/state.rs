@@ -18,7 +18,8 @@
 //! | block | index | IDLE | meaning |
 //! |---|---|---|---|
 //! | null | CAPACITY | yes | unused, or gave its block back |
-//! | null | >= CAPACITY | no / yes | the first block is being installed |
+//! | null | CAPACITY | no | a holder has a list without a block, or the first one is being installed |
+//! | null | > CAPACITY | any | the first block is being installed |
 //! | some | <= CAPACITY | yes | empty, or a pusher is about to take the edge |
 //! | some | <= CAPACITY | no | a holder is responsible |
 //! | some | > CAPACITY | any | the next block is being installed |
