@@ -4,6 +4,7 @@ use concourse::CancelToken;
 use concourse::Dispatch;
 use concourse::Event;
 use concourse::Group;
+use concourse::Operation;
 use concourse::OperationQueue;
 use concourse::OperationState;
 use concourse::Qos;
@@ -49,15 +50,20 @@ fn occupy(queue: &Queue) -> Event {
     go
 }
 
+/// Waits until nothing new is accepted.
+fn wait_for_the_end(queue: &Queue) {
+    let deadline = Instant::now() + GENEROUS;
+    while queue.try_exec_async(|| ()).is_ok() {
+        assert!(Instant::now() < deadline, "nobody has shut the runtime down");
+        thread::yield_now();
+    }
+}
+
 /// Shuts the runtime down while a queue is occupied, which it is until nothing new is accepted.
 fn end_while(runtime: &Runtime, how: Shutdown, occupied: &Queue, go: Event) -> Report {
     thread::scope(|scope| {
         let end = scope.spawn(|| runtime.shutdown(how.within(GENEROUS)));
-        let deadline = Instant::now() + GENEROUS;
-        while occupied.try_exec_async(|| ()).is_ok() {
-            assert!(Instant::now() < deadline, "nobody has shut the runtime down");
-            thread::yield_now();
-        }
+        wait_for_the_end(occupied);
         go.set();
         end.join().unwrap()
     })
@@ -156,6 +162,75 @@ fn callbacks_that_call_for_their_like_do_not_keep_a_drain_going() {
     assert!(calls.0.lock()["operation"] >= 1);
     // It holds its observer, which holds it.
     drop(operations.lock().take());
+}
+
+#[test]
+fn what_a_drain_refuses_costs_nobody_the_changes_of_what_it_ran() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let (home, told) = (runtime.serial("home"), Arc::new(Mutex::new(Vec::new())));
+    let operations = OperationQueue::builder("operations").on(&runtime).build();
+    let tell = Arc::clone(&told);
+    operations.on_change(&home, move |change| tell.lock().push((change.label.to_string(), change.state)));
+    let go = occupy(&home);
+    operations.operation("first").run(|| ()).wait().unwrap();
+    thread::scope(|scope| {
+        let end = scope.spawn(|| runtime.shutdown(Shutdown::Drain.within(GENEROUS)));
+        wait_for_the_end(&home);
+        (0..2).for_each(|_| assert!(operations.operation("late").run(|| ()).is_over()));
+        go.set();
+        assert!(end.join().unwrap().complete);
+    });
+    let first = |state| ("first".to_owned(), state);
+    let states = [OperationState::Pending, OperationState::Ready, OperationState::Running, OperationState::Finished];
+    assert_eq!(*told.lock(), states.map(first));
+}
+
+#[test]
+fn what_goes_on_elsewhere_does_not_keep_a_drain_going() {
+    let (elsewhere, runtime) = (Runtime::builder().build().unwrap(), Runtime::builder().threads(1).build().unwrap());
+    let operations = OperationQueue::builder("operations").on(&elsewhere).build();
+    let (calls, stop) = (Calls::default(), Event::new());
+    let observer = calls.clone();
+    operations.on_change(&runtime.serial("home"), move |_| observer.note("change"));
+    let report = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.is_set() {
+                operations.operation("more").run(|| ()).wait().unwrap();
+            }
+        });
+        let deadline = Instant::now() + GENEROUS;
+        while calls.0.lock().get("change").is_none_or(|calls| *calls < 10) {
+            assert!(Instant::now() < deadline, "nobody tells of the operations");
+            thread::yield_now();
+        }
+        let report = runtime.shutdown(Shutdown::Drain.within(GENEROUS));
+        stop.set();
+        report
+    });
+    assert!(report.complete, "{report:?}");
+}
+
+#[test]
+fn an_operation_that_is_put_back_in_a_drain_does_not_keep_it_going() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let (home, operations) = (runtime.serial("home"), OperationQueue::builder("operations").on(&runtime).build());
+    let done = operations.operation("done").run(|| ());
+    done.wait().unwrap();
+    operations.suspend().unwrap();
+    let held = Arc::new(Mutex::new(None::<Operation<()>>));
+    let (put_back, over) = (Arc::clone(&held), done.clone());
+    operations.on_change(&home, move |change| {
+        if change.state == OperationState::Ready {
+            let operation = put_back.lock().clone();
+            operation.inspect(|operation| operation.add_dependency(&over).unwrap());
+        }
+    });
+    let operation = operations.operation("held").run(|| ());
+    *held.lock() = Some(operation.clone());
+    operation.add_dependency(&done).unwrap();
+    let report = runtime.shutdown(Shutdown::Drain.within(GENEROUS));
+    drop(held.lock().take());
+    assert_eq!((report.still_running, report.suspended.len()), (0, 1), "{report:?}");
 }
 
 #[test]

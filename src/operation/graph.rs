@@ -81,7 +81,7 @@ pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), Depen
     let found = way_back();
     let edge = Edge { on: Arc::clone(on), need: Need::Success };
     yield_point();
-    let Some(expectation) = record.await_also(&edge) else {
+    let Some((expectation, was_ready)) = record.await_also(&edge) else {
         return Err(DependencyError::TooLate { label: Arc::clone(&record.label) });
     };
     yield_point();
@@ -96,12 +96,19 @@ pub(super) fn depend(record: &Arc<Record>, on: &Arc<Record>) -> Result<(), Depen
         let round = std::iter::once(record).chain(&way);
         return Err(DependencyError::Cycle { labels: round.map(|record| Arc::clone(&record.label)).collect() });
     }
+    if was_ready {
+        // Not before: what is refused leaves it in its place.
+        record.station.leave_line(record.number);
+    }
     on.subscribe_one(record, Need::Success);
     Ok(())
 }
 
 /// True if the calling thread keeps any of these operations, or something that one depends on, from going on.
 pub(super) fn is_held_up(records: Vec<Arc<Record>>) -> bool {
-    let holds = |record: &Arc<Record>| record.is_ending_here() || record.station.is_held_up(record.number);
-    way(records, |record| record.ended().is_none() && holds(record)).is_some()
+    // What ends here may be settled, with those who depend on it not told.
+    let holds = |record: &Arc<Record>| {
+        record.is_ending_here() || record.ended().is_none() && record.station.is_held_up(record.number)
+    };
+    way(records, holds).is_some()
 }

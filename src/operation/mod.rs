@@ -169,7 +169,7 @@ impl<T> Operation<T> {
     /// As [`wait`](Self::wait), and [`OperationError::TimedOut`], after which the operation goes on.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Arc<T>, OperationError> {
         if !timeout.is_zero() {
-            if graph::is_held_up(vec![Arc::clone(&self.record)]) {
+            if !self.is_over() && graph::is_held_up(vec![Arc::clone(&self.record)]) {
                 return Err(OperationError::WouldDeadlock { label: Arc::clone(&self.record.label) });
             }
             // An operation that has ended is waited for as well, until everybody else has been told.

@@ -229,7 +229,8 @@ impl OperationQueue {
     /// ]);
     /// ```
     pub fn on_change(&self, queue: &impl Dispatch, handler: impl Fn(OperationChange) + Send + Sync + 'static) {
-        self.station().observers.add(queue, handler);
+        let is_own = Arc::ptr_eq(queue.engine(), &self.station().engine);
+        self.station().observers.add(queue, is_own, handler);
     }
 }
 

@@ -172,7 +172,7 @@ impl Station {
             let record = board.roll.enter(plan.is_barrier, |number, is_held| {
                 Record::new(Arc::clone(self), number, plan, is_held, body, closure)
             });
-            let bells = record.note(OperationState::Pending);
+            let bells = record.note(self.engine.promise(), OperationState::Pending);
             (record, bells)
         };
         bells.ring();

@@ -132,6 +132,11 @@ impl Lane {
         let mut control = self.control();
         // A canceller is served before the lane parks: nobody might resume it.
         if control.suspends > 0 && !control.has_cancellers() && self.has_handles() {
+            if self.engine().phase() == Phase::Cancelling {
+                // The shutdown that drops what suspended queues hold back may have looked here before.
+                drop(control);
+                return self.empty_out(hold, Loss::Ended);
+            }
             return hold.park(&mut control);
         }
         if let Some(waiter) = control.first_canceller().or_else(|| control.first_waiter())

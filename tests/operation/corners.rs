@@ -126,6 +126,31 @@ fn a_refused_completion_may_look_at_its_operation() {
 }
 
 #[test]
+fn a_refused_completion_that_waits_for_what_comes_after_its_operation_is_told_so() {
+    for is_barrier in [false, true] {
+        let (runtime, gone) = (runtime(), runtime());
+        let queue = gone.serial("gone");
+        gone.shutdown(Shutdown::Drain);
+        let ops = OperationQueue::builder("completions").on(&runtime).build();
+        let guard = ops.suspend_guard().unwrap();
+        let operation = ops.operation("operation").run(|| ());
+        let (later, (told, seen)) = (Arc::new(Mutex::new(None::<Operation<()>>)), mpsc::channel());
+        let awaited = Arc::clone(&later);
+        let capture = Last(move || {
+            let after = awaited.lock().unwrap().clone();
+            _ = told.send(after.map(|after| after.wait()));
+        });
+        operation.on_complete(&queue, move |_| drop(capture));
+        let after = ops.operation("after");
+        let after = if is_barrier { after.barrier() } else { after.after_end_of(&operation) }.run(|| ());
+        *later.lock().unwrap() = Some(after.clone());
+        drop(guard);
+        assert!(matches!(seen.recv_timeout(GENEROUS), Ok(Some(Err(OperationError::WouldDeadlock { .. })))));
+        outcome(&after).unwrap();
+    }
+}
+
+#[test]
 fn a_destructor_may_wait_for_a_thread_that_waits_for_the_dependency() {
     let runtime = runtime();
     let ops = OperationQueue::builder("joined").on(&runtime).build();

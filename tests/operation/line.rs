@@ -2,6 +2,7 @@
 
 use super::*;
 use concourse::Cancellation;
+use concourse::DependencyError;
 use concourse::OperationState;
 use concourse::Order;
 use concourse::Priority;
@@ -285,4 +286,18 @@ fn operations_run_on_the_queue_that_is_named() {
     let error = target.exec_sync(|| ops.operation("behind").run(|| ()).wait()).unwrap_err();
     assert!(matches!(error, OperationError::WouldDeadlock { .. }), "{error}");
     ops.wait_timeout(GENEROUS).unwrap();
+}
+
+#[test]
+fn a_refused_dependency_leaves_an_operation_in_its_place() {
+    let runtime = runtime();
+    let ops = OperationQueue::builder("line").on(&runtime).order(Order::Fifo).max_concurrent(1).build();
+    let (log, guard) = (Log::default(), ops.suspend_guard().unwrap());
+    let first = ops.operation("first").run(log.entry("first"));
+    let _second = ops.operation("second").run(log.entry("second"));
+    let third = ops.operation("third").after(&first).run(log.entry("third"));
+    assert!(matches!(first.add_dependency(&third), Err(DependencyError::Cycle { .. })));
+    drop(guard);
+    ops.wait_timeout(GENEROUS).unwrap();
+    assert_eq!(log.read(), "first second third");
 }

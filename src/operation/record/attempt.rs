@@ -35,7 +35,7 @@ impl Record {
             }
             place.stage = Stage::Running;
             place.attempts += 1;
-            (place.body.take().map(|body| (body, place.attempts)), self.note(OperationState::Running))
+            (place.body.take().map(|body| (body, place.attempts)), self.note(place.promise, OperationState::Running))
         };
         bells.ring();
         begun
@@ -81,7 +81,7 @@ impl Record {
             place.stage = Stage::Pending;
             place.awaited = 1;
             place.body = Some(body);
-            self.note(OperationState::Pending)
+            self.note(place.promise, OperationState::Pending)
         };
         // Before it can begin again: its place is that of the next run by then.
         self.station.leave_place(self.number);

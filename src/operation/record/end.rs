@@ -135,7 +135,7 @@ impl Record {
         place.ender = Some(parker());
         // The stages see to it that there is one end.
         let _ = self.ended.set(ended.clone());
-        let bells = self.note(state_of(ended));
+        let bells = self.note(place.promise, state_of(ended));
         Close {
             bells,
             alarm: place.alarm.take(),

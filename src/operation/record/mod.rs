@@ -102,6 +102,8 @@ struct Place {
     covered: Option<Registration>,
     /// The thread that ends it, while it does: its captures' destructors may look at it.
     ender: Option<Arc<Parker>>,
+    /// Whether a drain tells the observers of it, too: not if it was put back in the drain, or that might never end.
+    promise: Promise,
 }
 
 impl Place {
@@ -135,8 +137,6 @@ pub(crate) struct Record {
     limit: Option<Duration>,
     retry: Option<Retry>,
     progress: Option<Progress>,
-    /// Whether a drain tells its observers of it, too.
-    promise: Promise,
     ended: OnceLock<Ended>,
     place: Mutex<Place>,
 }
@@ -177,12 +177,12 @@ impl Record {
             token: plan.token,
             covered: None,
             ender: None,
+            promise: station.engine.promise(),
         };
         let Plan { label, limit, retry, progress, .. } = plan;
         Arc::new(Self {
             label,
             number,
-            promise: station.engine.promise(),
             station,
             closure,
             limit,
@@ -231,8 +231,8 @@ impl Record {
     }
 
     /// Notes a change for the observers. Under the lock, so that what they are told has the order of the changes.
-    pub(super) fn note(&self, state: OperationState) -> Bells {
-        self.station.observers.note(self.promise, &self.label, self.number, state)
+    pub(super) fn note(&self, promise: Promise, state: OperationState) -> Bells {
+        self.station.observers.note(promise, &self.label, self.number, state)
     }
 
     /// Enters itself with what it depends on. Once, when it is part of its queue.
@@ -258,8 +258,9 @@ impl Record {
         self.place.lock().expectation = Expectation::Dependents;
     }
 
-    /// Waits for one thing more, and says whether somebody may depend on the operation by then. `None` if it has begun.
-    pub(super) fn await_also(&self, edge: &Edge) -> Option<Expectation> {
+    /// Waits for one thing more, and says whether somebody may depend on the operation by then, and whether it was ready, so
+    /// that it may stand in the line. `None` if it has begun.
+    pub(super) fn await_also(&self, edge: &Edge) -> Option<(Expectation, bool)> {
         let (bells, was_ready, expectation) = {
             let mut place = self.place.lock();
             let was_ready = place.stage == Stage::Ready;
@@ -269,7 +270,8 @@ impl Record {
                 Stage::Pending => None,
                 Stage::Ready => {
                     place.stage = Stage::Pending;
-                    Some(self.note(OperationState::Pending))
+                    place.promise.0 &= self.station.engine.promise().0;
+                    Some(self.note(place.promise, OperationState::Pending))
                 }
                 Stage::Running | Stage::Ending | Stage::Ended | Stage::Over => return None,
             };
@@ -277,11 +279,8 @@ impl Record {
             place.dependencies.push(edge.clone());
             (bells, was_ready, place.expectation)
         };
-        if was_ready {
-            self.station.leave_line(self.number);
-        }
         bells.into_iter().for_each(Bells::ring);
-        Some(expectation)
+        Some((expectation, was_ready))
     }
 
     /// Takes back what [`await_also`](Self::await_also) has added, before anybody was told.
@@ -328,7 +327,7 @@ impl Record {
             return Advanced::Nothing;
         }
         place.stage = Stage::Ready;
-        Advanced::Ready(self.note(OperationState::Ready))
+        Advanced::Ready(self.note(place.promise, OperationState::Ready))
     }
 
     fn stand_in_line(self: &Arc<Self>, bells: Bells) {
