@@ -27,43 +27,49 @@ fn a_storm_of_graphs_cancellations_and_suspensions_loses_nothing() {
     let (all, captured) = (Mutex::new(Vec::<Operation<usize>>::new()), Arc::new(()));
     let (started, over, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), runtime.serial("told"));
     std::thread::scope(|scope| {
-        for seed in 0..THREADS {
-            let (queues, all, captured, started, over, told) = (&queues, &all, &captured, &started, &over, &told);
-            scope.spawn(move || {
-                let mut dice = Dice(seed as u64);
-                for number in 0..EACH {
-                    let queue = &queues[dice.below(3)];
-                    let known = all.lock().unwrap().clone();
-                    let mut builder = queue.operation("any").priority([Priority::Low, Priority::High][dice.below(2)]);
-                    for _ in 0..dice.below(3).min(known.len()) {
-                        let other = &known[dice.below(known.len())];
-                        builder = if dice.below(2) == 0 { builder.after(other) } else { builder.after_end_of(other) };
-                    }
-                    if dice.below(100) == 0 {
-                        builder = builder.barrier();
-                    }
-                    let (kept, begun, fails) = (Arc::clone(captured), Arc::clone(started), dice.below(10));
-                    let retry = Retry::up_to(2).pause(Duration::from_micros(50));
-                    let operation = builder.retry(retry, move |context| {
-                        begun.fetch_add(1, SeqCst);
-                        assert!(Arc::strong_count(&kept) > 1 && fails != 9, "one in ten panics");
-                        if fails >= 8 && context.attempt() == 1 { Err("once") } else { Ok(number) }
-                    });
-                    let over = Arc::clone(over);
-                    operation.on_complete(told, move |_| _ = over.fetch_add(1, SeqCst));
-                    if let Some(other) = known.last() {
-                        match dice.below(8) {
-                            0 => _ = other.cancel(),
-                            1 => _ = other.add_dependency(&operation),
-                            2 => other.set_priority(Priority::VeryHigh),
-                            3 => drop(queue.suspend_guard().unwrap()),
-                            _ => {}
+        let threads: Vec<_> = (0..THREADS)
+            .map(|seed| {
+                let (queues, all, captured, started, over, told) = (&queues, &all, &captured, &started, &over, &told);
+                scope.spawn(move || {
+                    let mut dice = Dice(seed as u64);
+                    for number in 0..EACH {
+                        let queue = &queues[dice.below(3)];
+                        let known = all.lock().unwrap().clone();
+                        let mut builder =
+                            queue.operation("any").priority([Priority::Low, Priority::High][dice.below(2)]);
+                        for _ in 0..dice.below(3).min(known.len()) {
+                            let other = &known[dice.below(known.len())];
+                            builder =
+                                if dice.below(2) == 0 { builder.after(other) } else { builder.after_end_of(other) };
                         }
+                        if dice.below(100) == 0 {
+                            builder = builder.barrier();
+                        }
+                        let (kept, begun, fails) = (Arc::clone(captured), Arc::clone(started), dice.below(10));
+                        let retry = Retry::up_to(2).pause(Duration::from_micros(50));
+                        let operation = builder.retry(retry, move |context| {
+                            begun.fetch_add(1, SeqCst);
+                            assert!(Arc::strong_count(&kept) > 1 && fails != 9, "one in ten panics");
+                            if fails >= 8 && context.attempt() == 1 { Err("once") } else { Ok(number) }
+                        });
+                        let over = Arc::clone(over);
+                        operation.on_complete(told, move |_| _ = over.fetch_add(1, SeqCst));
+                        if let Some(other) = known.last() {
+                            match dice.below(8) {
+                                0 => _ = other.cancel(),
+                                1 => _ = other.add_dependency(&operation),
+                                2 => other.set_priority(Priority::VeryHigh),
+                                3 => drop(queue.suspend_guard().unwrap()),
+                                _ => {}
+                            }
+                        }
+                        all.lock().unwrap().push(operation);
                     }
-                    all.lock().unwrap().push(operation);
-                }
-            });
-        }
+                })
+            })
+            .collect();
+        // ThreadSanitizer sees no other join than an explicit one.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     for queue in &queues {
         queue.wait_timeout(GENEROUS).unwrap();

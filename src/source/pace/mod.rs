@@ -32,6 +32,8 @@
 //!   nothing, and the one who has it looks at the state word and the mark again.
 //! - *A source is suspended and resumed before its turn finds out.* The turn looks at the time again once it has begun.
 //! - *A merge is taken by a turn that began before it knocked.* Its knock leads to one more turn, which finds nothing.
+//! - *A merge is interrupted before it notes the time.* The turn of what came before it may take it along, before it has been
+//!   quiet for as long after it. The merge has not returned.
 //! - *A merge leads after a turn has taken, but before that turn's call begins a period.* It is in that period.
 //! - *A merge that leads is interrupted before it leaves its mark, until a call has come.* That call has delivered it, or
 //!   began a period that it is in: the mark of an event that a call has overtaken counts no more, since it would let the
