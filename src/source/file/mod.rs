@@ -245,8 +245,9 @@ impl Pending for File {
 
 impl Witness for Delivery<File> {
     fn hear(self: Arc<Self>, mark: u64, told: Told, name: Option<&OsStr>) -> Hearing {
-        let is_held = self.is_held();
         let mut pace = self.pending().pace.lock();
+        // Under the lock: before the activation it is held, and what was seen then does not count once it is under way.
+        let is_held = self.is_held();
         let (settles, rests) = (!pace.settle.is_zero(), is_held && pace.is_under_way);
         // While it rests nobody looks, however quiet it is: the turn that waits for the resumption looks at the time.
         let waits = settles && !rests;
@@ -269,7 +270,8 @@ impl Witness for Delivery<File> {
     }
 
     fn overhear(self: Arc<Self>, mark: u64) -> Hearing {
-        if self.is_held() && self.pending().pace.lock().is_under_way {
+        // In this order, as in `hear`.
+        if self.pending().pace.lock().is_under_way && self.is_held() {
             // What others do must not wake anybody for a source that is suspended: its mark dies.
             self.hear(mark, Told::IGNORED, None)
         } else {

@@ -181,8 +181,9 @@ impl Pending for Vnode {
 
 impl Witness for Delivery<Vnode> {
     fn hear(self: Arc<Self>, _: u64, told: Told, name: Option<&OsStr>) -> Hearing {
-        let is_held = self.is_held();
         let mut since_turn = self.pending().told.lock();
+        // Under the lock, as a file source does.
+        let is_held = self.is_held();
         since_turn.notices = since_turn.notices.saturating_add(1);
         let most = patience(is_held, !since_turn.is_under_way || (!is_held && self.waits_for_quiet()));
         let is_enough = since_turn.notices >= most || told.contains(Told::IGNORED);
