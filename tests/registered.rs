@@ -1,5 +1,7 @@
 //! Callbacks that are registered for an event, and a shutdown that comes before it.
 
+mod occupied;
+
 use concourse::CancelToken;
 use concourse::Dispatch;
 use concourse::Event;
@@ -14,6 +16,7 @@ use concourse::Runtime;
 use concourse::Shutdown;
 use concourse::Source;
 use concourse::WorkItem;
+use occupied::occupy;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,18 +39,6 @@ impl Calls {
         let calls = self.clone();
         move || calls.note(name)
     }
-}
-
-/// Occupies a serial queue; returns what lets it go.
-fn occupy(queue: &Queue) -> Event {
-    let (begun, go) = (Event::new(), Event::new());
-    let (tell, wait) = (begun.clone(), go.clone());
-    queue.exec_async(move || {
-        tell.set();
-        wait.wait();
-    });
-    begun.wait();
-    go
 }
 
 /// Waits until nothing new is accepted. A closure might be taken at the very moment of the end, and be rejected.

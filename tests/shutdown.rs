@@ -1,6 +1,7 @@
 //! The end of a runtime: what runs, what is dropped, what is rejected, and what is reported.
 
 mod blocked;
+mod occupied;
 mod records;
 
 use blocked::GENEROUS;
@@ -15,6 +16,7 @@ use concourse::Runtime;
 use concourse::RuntimeBuilder;
 use concourse::Shutdown;
 use concourse::SubmitError;
+use occupied::occupy;
 use records::Fate;
 use records::Records;
 use std::sync::Arc;
@@ -39,18 +41,6 @@ fn queues(runtime: &Runtime) -> (Queue, Queue, GlobalQueue) {
 fn count(ran: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static {
     let ran = Arc::clone(ran);
     move || _ = ran.fetch_add(1, SeqCst)
-}
-
-/// Occupies the queue; returns what lets it go.
-fn occupy(queue: &impl Dispatch) -> Event {
-    let (begun, go) = (Event::new(), Event::new());
-    let (tell, wait) = (begun.clone(), go.clone());
-    queue.exec_async(move || {
-        tell.set();
-        wait.wait();
-    });
-    begun.wait();
-    go
 }
 
 /// Waits until the runtime accepts nothing any more.

@@ -1,6 +1,7 @@
 //! Sync calls: where they run, in which order, what they refuse, and that they cannot starve.
 
 mod blocked;
+mod occupied;
 
 use blocked::GENEROUS;
 use blocked::spawn_blocked;
@@ -10,6 +11,7 @@ use concourse::Queue;
 use concourse::Runtime;
 use concourse::Semaphore;
 use concourse::SyncError;
+use occupied::occupy;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -20,18 +22,6 @@ use std::thread;
 
 fn runtime(threads: usize) -> Runtime {
     Runtime::builder().threads(threads).build().unwrap()
-}
-
-/// Keeps the queue busy until the event is set; returns when that job runs.
-fn occupy(queue: &Queue) -> Event {
-    let (begun, go) = (Event::new(), Event::new());
-    let (tell, wait) = (begun.clone(), go.clone());
-    queue.exec_async(move || {
-        tell.set();
-        wait.wait();
-    });
-    begun.wait();
-    go
 }
 
 /// The message of a panic.

@@ -219,7 +219,8 @@ impl<T> Operation<T> {
     /// # Errors
     ///
     /// [`DependencyError::Cycle`] with the labels on the way round if `other` depends on this operation, or is it;
-    /// [`DependencyError::TooLate`] if this operation has begun or is over. Nothing has changed then.
+    /// [`DependencyError::TooLate`] if this operation has begun or is over. Nothing has changed then, but
+    /// observers may have been told that one that was ready was pending for a moment.
     ///
     /// Several threads may be about to close a cycle together, each with one of its dependencies. At least one of them is
     /// refused, so that there is never a cycle; but it may be more of them, and even all, though leaving out one dependency

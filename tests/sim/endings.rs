@@ -124,6 +124,24 @@ fn a_cancelling_shutdown_runs_or_drops_every_job() {
 }
 
 #[test]
+fn a_cancelling_shutdown_leaves_no_job_to_a_serial_queue_that_is_suspended() {
+    for seed in seeds() {
+        let report = Sim::seeded(seed).run(|runtime| {
+            let queue = runtime.serial("suspended");
+            queue.suspend().unwrap();
+            for _ in 0..3 {
+                let queue = queue.clone();
+                runtime.global(Qos::Utility).exec_async(move || queue.exec_async(|| unreachable!("it is suspended")));
+            }
+            runtime.shutdown(Shutdown::CancelPending)
+        });
+        let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(report.complete, "seed {seed}: {report:?}");
+        assert_eq!(report.dropped + report.rejected, 3, "seed {seed}: {report:?}");
+    }
+}
+
+#[test]
 fn a_shutdown_waits_for_a_blocked_job_in_virtual_time_only() {
     let report = Sim::seeded(1).run(|runtime| {
         let (started, release) = (Event::new(), Semaphore::new(0));
