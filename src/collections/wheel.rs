@@ -30,6 +30,7 @@
 //! **Time may jump.** Forwards is as if the wheel had slept. Backwards, as a wall clock may, every entry is placed anew.
 
 use std::iter;
+use std::num::NonZeroU64;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
@@ -58,7 +59,7 @@ const NIL: u32 = u32::MAX;
 /// Names an armed entry. It names nothing once the entry has expired or was cancelled, also when its place is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    number: u64,
+    number: NonZeroU64,
     index: u32,
 }
 
@@ -84,7 +85,7 @@ struct Entry<T> {
     due: u64,
     /// The end of the window: the deadline plus its leeway.
     late: u64,
-    /// The how-manieth entry this is, from 1; 0 while the place is free.
+    /// Of the entry, and of no other; 0 while the place is free.
     number: u64,
     /// The neighbours in the slot; a free place uses `next` for the free list.
     next: u32,
@@ -149,7 +150,8 @@ pub(crate) struct Wheel<T> {
     occupied: [Occupied; RINGS],
     /// The present: no slot before it has entries.
     present: u64,
-    armed: u64,
+    /// The number of the entry that was armed last.
+    armed: NonZeroU64,
     /// What `expire` sorts; kept for its memory.
     due: Vec<(u64, u64, u32)>,
 }
@@ -163,7 +165,7 @@ impl<T> Wheel<T> {
             slots: Vec::new(),
             occupied: [Occupied([0; SLOTS / 64]); RINGS],
             present: 0,
-            armed: 0,
+            armed: NonZeroU64::MIN,
             due: Vec::new(),
         }
     }
@@ -181,32 +183,39 @@ impl<T> Wheel<T> {
     /// With four thousand million entries armed at once.
     #[inline]
     pub(crate) fn arm(&mut self, due: u64, leeway: u64, payload: T) -> Key {
+        if self.free == NIL {
+            self.grow();
+        }
+        let index = self.free;
+        self.armed = self.armed.saturating_add(1);
+        // Field by field: a whole entry would be made elsewhere first, and copied.
+        let entry = &mut self.entries[index as usize];
+        self.free = entry.next;
+        entry.due = due;
+        // However long the leeway is, what is due at all must be delivered some time.
+        entry.late = if due == NEVER { NEVER } else { due.saturating_add(leeway).min(NEVER - 1) };
+        entry.number = self.armed.get();
+        entry.payload = Some(payload);
+        self.len += 1;
+        self.place(index);
+        Key { number: self.armed, index }
+    }
+
+    /// Makes a free place.
+    #[cold]
+    fn grow(&mut self) {
         if self.slots.is_empty() {
             self.slots = vec![EMPTY; RINGS * SLOTS];
         }
-        // However long the leeway is, what is due at all must be delivered some time.
-        let late = if due == NEVER { NEVER } else { due.saturating_add(leeway).min(NEVER - 1) };
-        self.armed += 1;
-        let number = self.armed;
-        let entry = Entry { due, late, number, next: NIL, prev: NIL, slot: 0, payload: Some(payload) };
-        let mut index = self.free;
-        if let Some(place) = self.entries.get_mut(index as usize) {
-            self.free = place.next;
-            *place = entry;
-        } else {
-            assert!(self.entries.len() < NIL as usize, "a timer wheel is full");
-            index = self.entries.len() as u32;
-            self.entries.push(entry);
-        }
-        self.len += 1;
-        self.place(index);
-        Key { number, index }
+        assert!(self.entries.len() < NIL as usize, "a timer wheel is full");
+        self.free = self.entries.len() as u32;
+        self.entries.push(Entry { due: 0, late: 0, number: 0, next: NIL, prev: NIL, slot: 0, payload: None });
     }
 
     /// Gives an entry's payload back, unless the entry has expired or was cancelled.
     #[inline]
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
-        let entry = self.entries.get(key.index as usize).filter(|entry| entry.number == key.number)?;
+        let entry = self.entries.get(key.index as usize).filter(|entry| entry.number == key.number.get())?;
         let (next, prev, slot) = (entry.next, entry.prev, entry.slot as usize);
         if next != NIL {
             self.entries[next as usize].prev = prev;

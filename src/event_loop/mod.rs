@@ -152,8 +152,8 @@ impl fmt::Debug for Armed {
 /// Names an armed timer. It names nothing once the timer has fired or was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
-    clock: Clock,
     key: timers::Key,
+    clock: Clock,
 }
 
 const WAKER: Token = Token(0);
@@ -243,6 +243,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// After [`stop`](Self::stop), and in a forked child, the timer comes back.
+    #[inline]
     pub(crate) fn arm(
         &self,
         clock: Clock,
@@ -255,7 +256,7 @@ impl EventLoop {
             // The child shares the parent's timerfds: what it sets would ring there.
             return Err(Armed { sink, job });
         }
-        self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { clock, key })
+        self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { key, clock })
     }
 
     /// Takes a timer back, for the caller to drop; `None` if it has fired, is about to, or was cancelled.

@@ -108,27 +108,33 @@ impl Timers {
         }
     }
 
+    #[inline]
     pub(super) fn arm(&self, due: Nanos, leeway: Duration, armed: Armed) -> Result<Key, Armed> {
         let mut schedule = self.schedule.lock();
         if schedule.closed {
             return Err(armed);
         }
         let Nanos(due) = due;
-        let late = due.saturating_add(length(leeway));
+        let leeway = length(leeway);
+        let late = due.saturating_add(leeway);
         let Schedule { wheel, alarm, .. } = &mut *schedule;
         let too_late = late < alarm.at || (*alarm == OFF && due != OFF.at);
         // Whoever the alarm is for can wait for this one.
         let company = due <= alarm.limit && due.saturating_sub(alarm.at) > CLOSE;
-        if !(too_late || company) {
+        let is_served = !(too_late || company);
+        if is_served {
             alarm.limit = alarm.limit.min(late);
-            return Ok(wheel.arm(due, length(leeway), armed));
+        } else {
+            wheel.advance(now(self.clock).0);
         }
-        wheel.advance(now(self.clock).0);
-        let key = wheel.arm(due, length(leeway), armed);
-        self.set_alarm(&mut schedule);
+        let key = wheel.arm(due, leeway, armed);
+        if !is_served {
+            self.set_alarm(&mut schedule);
+        }
         Ok(key)
     }
 
+    #[inline]
     pub(super) fn cancel(&self, key: Key) -> Option<Armed> {
         self.schedule.lock().wheel.cancel(key)
     }
