@@ -274,6 +274,9 @@ impl Queue {
     /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call this again. After shutdown it
     /// still works. This is libdispatch's `dispatch_sync`.
     ///
+    /// Calls of several threads onto a queue that is busy for a moment may overtake each other; one that has waited for some
+    /// ten microseconds has its place in line and keeps it.
+    ///
     /// # Panics
     ///
     /// If the thread already holds this queue, or one that it targets: the call could never return. The message names
