@@ -105,6 +105,20 @@ fn a_quiet_job_is_not_forgotten_behind_a_long_one() {
 }
 
 #[test]
+fn a_drain_that_is_handed_on_calls_nobody_else() {
+    fn hand_on(pool: &Arc<Pool>, left: usize) {
+        if left > 0 {
+            let inner = Arc::clone(pool);
+            lane(pool, move || hand_on(&inner, left - 1));
+        }
+    }
+    let pool = Pool::new(Config { spawn: super::shortage::with_blind_sentinel(), ..config(2, 2) });
+    hand_on(&pool, 10_000);
+    assert!(pool.quiesce(soon(), &|| false));
+    assert_eq!(pool.counts().started, 1);
+}
+
+#[test]
 fn a_second_job_of_a_long_one_does_not_wait_for_the_sentinel() {
     let config = Config { spawn: super::shortage::without_sentinel(), ..super::config(2, 2) };
     let pool = Pool::new(config);

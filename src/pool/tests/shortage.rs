@@ -20,6 +20,11 @@ pub(super) fn without_sentinel() -> Spawn {
     Arc::new(|builder, body| if is_of_sentinel(&builder) { Err(refuse()) } else { builder.spawn(body) })
 }
 
+/// Starts a sentinel that does not look at anything.
+pub(super) fn with_blind_sentinel() -> Spawn {
+    Arc::new(|builder, body| if is_of_sentinel(&builder) { builder.spawn(|| {}) } else { builder.spawn(body) })
+}
+
 /// Starts nothing while the switch is on, and counts what it refuses.
 fn unless(refuses: &Arc<AtomicBool>, refused: &Count) -> Spawn {
     let (refuses, refused) = (Arc::clone(refuses), refused.clone());

@@ -164,7 +164,7 @@ impl Worker {
             return insist(one);
         }
         let job = insist(|| batch(&self.deque));
-        if !self.deque.is_empty() {
+        if job.is_some() && !self.deque.is_empty() {
             // On their way here they lay nowhere: the class may have been struck, and whoever had been called for them may
             // have gone to sleep.
             self.crew.announce(class);
