@@ -53,6 +53,9 @@ use std::ptr;
 /// How a slot is published. The planted fault proves that the models would see it.
 const PUBLISH: Ordering = if planted!("list_relaxed_publish") { Ordering::Relaxed } else { Ordering::Release };
 
+/// How many slots before its turn a slot's cache line is asked for: two lines.
+const AHEAD: usize = 4;
+
 /// A slot: empty while its shape is null.
 #[repr(C)]
 struct Slot {
@@ -119,6 +122,7 @@ impl BlockList {
         });
         // Release, E3: the words, for the consumer.
         slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
+        prefetch(ptr::from_ref(slot).wrapping_add(AHEAD));
         yield_point();
         if holds || was_idle && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
     }
@@ -188,6 +192,21 @@ unsafe fn slot_at<'a>(claimed: Snapshot) -> &'a Slot {
     let block = ptr::with_exposed_provenance::<Block>(claimed.block());
     // SAFETY: the consumer does not leave a block with a claimed slot before that is published (the caller's promise).
     unsafe { &(*block).slots[claimed.index()] }
+}
+
+/// Has a slot's cache line brought here, for a push that may soon come: the consumer was the last to write it, when the block was
+/// used before, and it takes as long as several pushes. Past the end of the block it brings what nobody needs.
+#[inline(always)]
+fn prefetch(slot: *const Slot) {
+    #[cfg(all(target_arch = "x86_64", not(any(concourse_loom, concourse_shuttle))))]
+    // SAFETY: it is a hint. It neither reads nor writes anything, and does not fault, whatever the address is.
+    unsafe {
+        use std::arch::x86_64::_MM_HINT_T0;
+        use std::arch::x86_64::_mm_prefetch;
+        _mm_prefetch::<_MM_HINT_T0>(slot.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(concourse_loom, concourse_shuttle)))))]
+    let _ = slot;
 }
 
 /// Waits for another thread that is between two instructions, or was preempted there.
