@@ -150,7 +150,7 @@ pub(crate) struct Wheel<T> {
     occupied: [Occupied; RINGS],
     /// The present: no slot before it has entries.
     present: u64,
-    /// The number of the entry that was armed last.
+    /// The number that was given last. No entry has the first one.
     armed: NonZeroU64,
     /// What `expire` sorts; kept for its memory.
     due: Vec<(u64, u64, u32)>,
@@ -208,8 +208,8 @@ impl<T> Wheel<T> {
             self.slots = vec![EMPTY; RINGS * SLOTS];
         }
         assert!(self.entries.len() < NIL as usize, "a timer wheel is full");
-        self.free = self.entries.len() as u32;
         self.entries.push(Entry { due: 0, late: 0, number: 0, next: NIL, prev: NIL, slot: 0, payload: None });
+        self.free = self.entries.len() as u32 - 1;
     }
 
     /// Gives an entry's payload back, unless the entry has expired or was cancelled.

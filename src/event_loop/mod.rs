@@ -260,6 +260,7 @@ impl EventLoop {
     }
 
     /// Takes a timer back, for the caller to drop; `None` if it has fired, is about to, or was cancelled.
+    #[inline]
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Armed> {
         self.timers(key.clock).cancel(key.key)
     }

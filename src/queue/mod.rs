@@ -274,8 +274,8 @@ impl Queue {
     /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call this again. After shutdown it
     /// still works. This is libdispatch's `dispatch_sync`.
     ///
-    /// Calls of several threads onto a queue that is busy for a moment may overtake each other; one that has waited for some
-    /// ten microseconds has its place in line and keeps it.
+    /// A call that finds the queue busy tries again for some microseconds before it takes its place in line. Until then what
+    /// other threads submit may come before it.
     ///
     /// # Panics
     ///

@@ -142,11 +142,6 @@ impl Summary {
         self.exchange(0, SCHEDULED).is_ok()
     }
 
-    /// True if the lane was a plain serial one with a token on its way a moment ago: something to act on, not to rely on.
-    pub(super) fn seems_scheduled(&self) -> bool {
-        self.glance() == SCHEDULED
-    }
-
     /// Redeems the token of a plain serial lane that is scheduled: the caller keeps it then.
     #[inline]
     #[must_use]

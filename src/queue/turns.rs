@@ -47,8 +47,7 @@ impl Lane {
     /// Takes the lane when everything before has run. The caller has tried to take it, and may hold it.
     #[cold]
     pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
-        // Nobody is at work on a scheduled lane: standing in line takes it over at once, before a worker has woken for it.
-        if hold.is_none() && !self.summary().seems_scheduled() {
+        if hold.is_none() {
             let taken = spin_again(|| {
                 if self.gate().is_shut() {
                     return Some(Err(None)); // A suspension lasts longer than this.

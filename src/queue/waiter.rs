@@ -291,17 +291,17 @@ impl Frame {
 /// Spins on `attempt`, which has failed once, for about ten microseconds: longer than a short job takes, shorter than a park
 /// and a wake.
 ///
-/// Where calls follow each other, whoever has the lane makes a few more of them before the first look: two threads that take
-/// turns at each call hand a cache line to and fro three times for it.
+/// The first look comes late. Where calls follow each other, whoever has the lane makes a few more of them meanwhile; two
+/// threads that take turns at each call hand a cache line to and fro three times for it. The price is paid by a call that
+/// meets a single other one: a microsecond or less.
 pub(super) fn spin_again<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
-    const BEFORE_THE_FIRST: u32 = 32;
-    const TRIES: u32 = if cfg!(any(concourse_loom, concourse_shuttle)) { 0 } else { 400 };
+    const IS_MODEL: bool = cfg!(any(concourse_loom, concourse_shuttle));
+    const PAUSES_BEFORE: u32 = if IS_MODEL { 0 } else { 32 };
+    const TRIES: u32 = if IS_MODEL { 0 } else { 400 };
     if !runs_beside_others() {
         return None;
     }
-    if TRIES > 0 {
-        (0..BEFORE_THE_FIRST).for_each(|_| spin_loop());
-    }
+    (0..PAUSES_BEFORE).for_each(|_| spin_loop());
     (0..TRIES).find_map(|_| {
         spin_loop();
         attempt()

@@ -153,6 +153,9 @@ impl Runtime {
     /// jobs wait there, unless the drain is called on the main thread, which then runs them. Waits until nothing runs or the
     /// time is up; from a job of this runtime it waits for nothing, and reports that job as running. In a forked child it
     /// ends and waits for nothing, and the report is not complete. May be called again, with a longer time for instance.
+    ///
+    /// It does not wait for threads of the program. What such a thread runs in a sync call, and what was accepted behind that
+    /// call while it held the queue, may still run there afterwards, and the report does not say so.
     pub fn shutdown(&self, how: impl Into<TimedShutdown>) -> Report {
         if is_child() {
             return Report { complete: false, ..self.report(0) };

@@ -121,8 +121,10 @@ impl BlockList {
             unsafe { place.write(words) }
         });
         // Release, E3: the words, for the consumer.
+        let ahead = ptr::from_ref(slot).wrapping_add(AHEAD);
         slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
-        prefetch(ptr::from_ref(slot).wrapping_add(AHEAD));
+        // From here on the block may be gone.
+        prefetch(ahead);
         yield_point();
         if holds || was_idle && self.tail.hold() { Pushed::Edge } else { Pushed::Queued }
     }
@@ -195,7 +197,7 @@ unsafe fn slot_at<'a>(claimed: Snapshot) -> &'a Slot {
 }
 
 /// Has a slot's cache line brought here, for a push that may soon come: the consumer was the last to write it, when the block was
-/// used before, and it takes as long as several pushes. Past the end of the block it brings what nobody needs.
+/// used before, and it takes as long as several pushes. Past the end of the block it brings what nobody here needs.
 #[inline(always)]
 fn prefetch(slot: *const Slot) {
     #[cfg(all(target_arch = "x86_64", not(any(concourse_loom, concourse_shuttle))))]

@@ -15,7 +15,7 @@ pub(super) const CURVES: &[Curve] = &[
         points: POPULATIONS,
         operations: 1_000_000,
         growth: Growth::Operations,
-        footprint: 1_640,
+        footprint: 1_341,
         metrics: &["ns per closure"],
         contenders: &[
             Contender { name: "concourse", run: dealt::<Queue> },
@@ -29,7 +29,7 @@ pub(super) const CURVES: &[Curve] = &[
         points: POPULATIONS,
         operations: 1_000_000,
         growth: Growth::Operations,
-        footprint: 570,
+        footprint: 248,
         metrics: &["ns to create", "ns to drop"],
         contenders: &[
             Contender { name: "concourse", run: life::<Queue> },
