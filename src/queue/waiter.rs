@@ -19,6 +19,7 @@ use crate::sync::park_while;
 use crate::sync::parker;
 use crate::sync::runs_beside_others;
 use crate::sync::spin_loop;
+use crate::sync::yield_now;
 use std::panic::Location;
 use std::ptr;
 use std::ptr::NonNull;
@@ -294,16 +295,25 @@ impl Frame {
 /// The first look comes late. Where calls follow each other, whoever has the lane makes a few more of them meanwhile; two
 /// threads that take turns at each call hand a cache line to and fro three times for it. The price is paid by a call that
 /// meets a single other one: a microsecond or less.
+///
+/// In the end the thread offers its processor to others, once. With more threads than processors, whoever has the lane may have
+/// lost its own. Were everybody in line when it comes back, each call from then on would be a switch of threads, as those
+/// who have been served stand in line again before it has run empty.
 pub(super) fn spin_again<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
-    const IS_MODEL: bool = cfg!(any(concourse_loom, concourse_shuttle));
-    const PAUSES_BEFORE: u32 = if IS_MODEL { 0 } else { 32 };
-    const TRIES: u32 = if IS_MODEL { 0 } else { 400 };
-    if !runs_beside_others() {
+    const PAUSES_BEFORE: u32 = 32;
+    const TRIES: u32 = 400;
+    // To a model it is the same as no attempt at all.
+    if cfg!(any(concourse_loom, concourse_shuttle)) || !runs_beside_others() {
         return None;
     }
     (0..PAUSES_BEFORE).for_each(|_| spin_loop());
-    (0..TRIES).find_map(|_| {
+    for _ in 0..TRIES {
         spin_loop();
-        attempt()
-    })
+        let found = attempt();
+        if found.is_some() {
+            return found;
+        }
+    }
+    yield_now();
+    attempt()
 }
