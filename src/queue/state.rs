@@ -142,6 +142,11 @@ impl Summary {
         self.exchange(0, SCHEDULED).is_ok()
     }
 
+    /// True if the lane was plain and scheduled a moment ago. The lane is a serial one.
+    pub(super) fn seems_scheduled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == SCHEDULED
+    }
+
     /// Redeems the token of a plain serial lane that is scheduled: the caller keeps it then.
     #[inline]
     #[must_use]
@@ -359,7 +364,9 @@ mod tests {
             };
 
             let scheduled = summary();
+            assert_eq!(scheduled.seems_scheduled(), is_scheduled);
             assert_eq!(scheduled.try_schedule(), !is_scheduled);
+            assert!(scheduled.seems_scheduled());
             assert!(scheduled.guard_keeping());
 
             let redeemed = summary();
@@ -368,7 +375,7 @@ mod tests {
 
             let guarded = summary();
             assert_eq!(guarded.guard_keeping(), is_scheduled);
-            assert!(!guarded.try_schedule() && !guarded.try_redeem());
+            assert!(!guarded.try_schedule() && !guarded.try_redeem() && !guarded.seems_scheduled());
         }
         let born_with_a_width = Summary::new(false);
         assert_eq!((born_with_a_width.try_enter(false), born_with_a_width.try_enter(true)), (None, None));

@@ -14,6 +14,7 @@ use super::waiter::Turn;
 use super::waiter::Waiter;
 use super::waiter::spin_again;
 use super::waiter::without_unwinding;
+use super::waiter::yield_again;
 use crate::engine::Loss;
 use crate::job::Job;
 use crate::job::Kind;
@@ -48,14 +49,16 @@ impl Lane {
     #[cold]
     pub(super) fn wait_for_turn<'a>(&'a self, mut hold: Option<Holder<'a>>) -> Visit<'a> {
         if hold.is_none() {
-            let taken = spin_again(|| {
+            let attempt = || {
                 if self.gate().is_shut() {
                     return Some(Err(None)); // A suspension lasts longer than this.
                 }
                 // A look first: an exchange would take the line from those who are at work.
                 let taken = if self.is_idle() { self.acquire() } else { Err(None) };
                 (!matches!(taken, Err(None))).then_some(taken)
-            });
+            };
+            // Nobody is at work on a scheduled lane: whoever stands in line takes it over.
+            let taken = spin_again(attempt).or_else(|| yield_again(|| !self.summary().seems_scheduled(), attempt));
             match taken {
                 Some(Ok(visit)) => return visit,
                 Some(Err(held)) => hold = held,

@@ -295,25 +295,34 @@ impl Frame {
 /// The first look comes late. Where calls follow each other, whoever has the lane makes a few more of them meanwhile; two
 /// threads that take turns at each call hand a cache line to and fro three times for it. The price is paid by a call that
 /// meets a single other one: a microsecond or less.
-///
-/// In the end the thread offers its processor to others, once. With more threads than processors, whoever has the lane may have
-/// lost its own. Were everybody in line when it comes back, each call from then on would be a switch of threads, as those
-/// who have been served stand in line again before it has run empty.
 pub(super) fn spin_again<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     const PAUSES_BEFORE: u32 = 32;
     const TRIES: u32 = 400;
-    // To a model it is the same as no attempt at all.
-    if cfg!(any(concourse_loom, concourse_shuttle)) || !runs_beside_others() {
+    if IS_MODEL || !runs_beside_others() {
         return None;
     }
     (0..PAUSES_BEFORE).for_each(|_| spin_loop());
-    for _ in 0..TRIES {
+    (0..TRIES).find_map(|_| {
         spin_loop();
-        let found = attempt();
-        if found.is_some() {
-            return found;
-        }
-    }
-    yield_now();
-    attempt()
+        attempt()
+    })
 }
+
+/// Offers the processor to others between two attempts, a few times, as long as `is_at_work` holds.
+///
+/// With more threads than processors, whoever has the lane may have lost its own. Were everybody in line when it comes back,
+/// each call from then on would be a switch of threads, since those who have been served are in line again before it has
+/// run empty.
+pub(super) fn yield_again<R>(is_at_work: impl Fn() -> bool, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    const YIELDS: u32 = 16;
+    if IS_MODEL || !runs_beside_others() {
+        return None;
+    }
+    (0..YIELDS).take_while(|_| is_at_work()).find_map(|_| {
+        yield_now();
+        attempt()
+    })
+}
+
+/// To a model these are the same as no attempt at all.
+const IS_MODEL: bool = cfg!(any(concourse_loom, concourse_shuttle));
