@@ -222,6 +222,11 @@ impl Lane {
         self.entrance.list.is_idle()
     }
 
+    /// Where the list ends at the moment: it is elsewhere when something has been pushed.
+    pub(super) fn end(&self) -> Position {
+        self.entrance.list.end()
+    }
+
     /// Takes an idle lane in place, for one sync body. If it is suspended the caller holds it all the same, and has something
     /// to do first; if it is not idle it stays whose it is.
     ///

@@ -274,8 +274,8 @@ impl Queue {
     /// resumed. On a concurrent queue a thread that runs one of the queue's jobs may call this again. After shutdown it
     /// still works. This is libdispatch's `dispatch_sync`.
     ///
-    /// A call that finds the queue busy tries again for some microseconds, or while other threads need the processor, before
-    /// it takes its place in line. Until then what they submit may come before it.
+    /// A call that finds the queue busy tries again for some microseconds before it takes its place in line, and a few times
+    /// more if other calls keep it busy and the processors are too. Until then what other threads submit may come before it.
     ///
     /// # Panics
     ///

@@ -57,8 +57,7 @@ impl Lane {
                 let taken = if self.is_idle() { self.acquire() } else { Err(None) };
                 (!matches!(taken, Err(None))).then_some(taken)
             };
-            // Nobody is at work on a scheduled lane: whoever stands in line takes it over.
-            let taken = spin_again(attempt).or_else(|| yield_again(|| !self.summary().seems_scheduled(), attempt));
+            let taken = spin_again(attempt).or_else(|| self.yield_to_a_visitor(attempt));
             match taken {
                 Some(Ok(visit)) => return visit,
                 Some(Err(held)) => hold = held,
@@ -66,6 +65,17 @@ impl Lane {
             }
         }
         without_unwinding(|| self.stand_in_line(hold)).visit()
+    }
+
+    /// Offers the processor to others as long as somebody seems to be in the lane who wants it for himself.
+    ///
+    /// Not if jobs come: they would go before this call. Not if nobody is at work: whoever stands in line takes a scheduled
+    /// lane over, and only the main thread does so with its own. And not on a thread that others may wait for, as it holds a
+    /// lane already.
+    fn yield_to_a_visitor<R>(&self, attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        let end = self.end();
+        let has_visitor = || self.end() == end && !self.summary().seems_scheduled();
+        if self.home().is_some() || Frame::is_any() { None } else { yield_again(has_visitor, attempt) }
     }
 
     /// Queues behind what is there and returns as the lane's holder, when it is this thread's turn.

@@ -200,6 +200,11 @@ impl Frame {
         f()
     }
 
+    /// True if the calling thread holds any lane.
+    pub(super) fn is_any() -> bool {
+        !current::top().is_null()
+    }
+
     /// Shows the thread's frames to `look`, newest first and those of a lender before what the thread held before, until
     /// it has found something.
     fn find<R>(mut look: impl FnMut(&Self) -> Option<R>) -> Option<R> {
@@ -308,17 +313,17 @@ pub(super) fn spin_again<R>(mut attempt: impl FnMut() -> Option<R>) -> Option<R>
     })
 }
 
-/// Offers the processor to others between two attempts, a few times, as long as `is_at_work` holds.
+/// Offers the processor to others between two attempts, a few times, as long as `is_worth_it`.
 ///
 /// With more threads than processors, whoever has the lane may have lost its own. Were everybody in line when it comes back,
 /// each call from then on would be a switch of threads, since those who have been served are in line again before it has
 /// run empty.
-pub(super) fn yield_again<R>(is_at_work: impl Fn() -> bool, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+pub(super) fn yield_again<R>(is_worth_it: impl Fn() -> bool, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
     const YIELDS: u32 = 16;
     if IS_MODEL || !runs_beside_others() {
         return None;
     }
-    (0..YIELDS).take_while(|_| is_at_work()).find_map(|_| {
+    (0..YIELDS).take_while(|_| is_worth_it()).find_map(|_| {
         yield_now();
         attempt()
     })

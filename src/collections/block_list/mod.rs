@@ -167,6 +167,11 @@ impl BlockList {
         self.tail.read().is_idle()
     }
 
+    /// Where the list ends. A hint: it may have moved on.
+    pub(crate) fn end(&self) -> Position {
+        self.tail.read().position()
+    }
+
     /// Takes the idle list in place: true if the caller is its holder now. If something is in the list, its push has not
     /// returned.
     #[inline]
