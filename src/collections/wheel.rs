@@ -30,7 +30,6 @@
 //! **Time may jump.** Forwards is as if the wheel had slept. Backwards, as a wall clock may, every entry is placed anew.
 
 use std::iter;
-use std::num::NonZeroU64;
 
 #[cfg(all(test, not(any(concourse_loom, concourse_shuttle))))]
 mod tests;
@@ -59,7 +58,7 @@ const NIL: u32 = u32::MAX;
 /// Names an armed entry. It names nothing once the entry has expired or was cancelled, also when its place is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    number: NonZeroU64,
+    number: u64,
     index: u32,
 }
 
@@ -85,7 +84,7 @@ struct Entry<T> {
     due: u64,
     /// The end of the window: the deadline plus its leeway.
     late: u64,
-    /// Of the entry, and of no other; 0 while the place is free.
+    /// The how-manieth entry this is, from 1; 0 while the place is free.
     number: u64,
     /// The neighbours in the slot; a free place uses `next` for the free list.
     next: u32,
@@ -150,8 +149,7 @@ pub(crate) struct Wheel<T> {
     occupied: [Occupied; RINGS],
     /// The present: no slot before it has entries.
     present: u64,
-    /// The number that was given last. No entry has the first one.
-    armed: NonZeroU64,
+    armed: u64,
     /// What `expire` sorts; kept for its memory.
     due: Vec<(u64, u64, u32)>,
 }
@@ -165,7 +163,7 @@ impl<T> Wheel<T> {
             slots: Vec::new(),
             occupied: [Occupied([0; SLOTS / 64]); RINGS],
             present: 0,
-            armed: NonZeroU64::MIN,
+            armed: 0,
             due: Vec::new(),
         }
     }
@@ -187,14 +185,14 @@ impl<T> Wheel<T> {
             self.grow();
         }
         let index = self.free;
-        self.armed = self.armed.saturating_add(1);
+        self.armed += 1;
         // Field by field: a whole entry would be made elsewhere first, and copied.
         let entry = &mut self.entries[index as usize];
         self.free = entry.next;
         entry.due = due;
         // However long the leeway is, what is due at all must be delivered some time.
         entry.late = if due == NEVER { NEVER } else { due.saturating_add(leeway).min(NEVER - 1) };
-        entry.number = self.armed.get();
+        entry.number = self.armed;
         entry.payload = Some(payload);
         self.len += 1;
         self.place(index);
@@ -215,7 +213,7 @@ impl<T> Wheel<T> {
     /// Gives an entry's payload back, unless the entry has expired or was cancelled.
     #[inline]
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
-        let entry = self.entries.get(key.index as usize).filter(|entry| entry.number == key.number.get())?;
+        let entry = self.entries.get(key.index as usize).filter(|entry| entry.number == key.number)?;
         let (next, prev, slot) = (entry.next, entry.prev, entry.slot as usize);
         if next != NIL {
             self.entries[next as usize].prev = prev;

@@ -152,8 +152,8 @@ impl fmt::Debug for Armed {
 /// Names an armed timer. It names nothing once the timer has fired or was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
-    key: timers::Key,
     clock: Clock,
+    key: timers::Key,
 }
 
 const WAKER: Token = Token(0);
@@ -256,7 +256,7 @@ impl EventLoop {
             // The child shares the parent's timerfds: what it sets would ring there.
             return Err(Armed { sink, job });
         }
-        self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { key, clock })
+        self.timers(clock).arm(due, leeway, Armed { sink, job }).map(|key| TimerKey { clock, key })
     }
 
     /// Takes a timer back, for the caller to drop; `None` if it has fired, is about to, or was cancelled.

@@ -121,6 +121,7 @@ impl Timers {
         let too_late = late < alarm.at || (*alarm == OFF && due != OFF.at);
         // Whoever the alarm is for can wait for this one.
         let company = due <= alarm.limit && due.saturating_sub(alarm.at) > CLOSE;
+        // There is one call into the wheel, so that it is compiled into this function.
         let is_served = !(too_late || company);
         if is_served {
             alarm.limit = alarm.limit.min(late);

@@ -41,7 +41,8 @@ impl From<Shutdown> for TimedShutdown {
 #[non_exhaustive]
 pub struct Report {
     /// True if everything that was accepted has run, or was dropped because that was asked for, and nothing runs any
-    /// more.
+    /// more; but for what threads of the program run in sync calls, or behind them, of which
+    /// [`Runtime::shutdown`](super::Runtime::shutdown) knows nothing.
     pub complete: bool,
     /// Jobs that were still running at the deadline. Their threads are left to end by themselves.
     pub still_running: usize,

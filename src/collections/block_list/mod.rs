@@ -120,8 +120,8 @@ impl BlockList {
             // SAFETY: the slot is this thread's until its shape is published.
             unsafe { place.write(words) }
         });
-        // Release, E3: the words, for the consumer.
         let ahead = ptr::from_ref(slot).wrapping_add(AHEAD);
+        // Release, E3: the words, for the consumer.
         slot.shape.store(ptr::from_ref(shape).cast_mut(), PUBLISH);
         // From here on the block may be gone.
         prefetch(ahead);
@@ -201,8 +201,8 @@ unsafe fn slot_at<'a>(claimed: Snapshot) -> &'a Slot {
     unsafe { &(*block).slots[claimed.index()] }
 }
 
-/// Has a slot's cache line brought here, for a push that may soon come: the consumer was the last to write it, when the block was
-/// used before, and it takes as long as several pushes. Past the end of the block it brings what nobody here needs.
+/// Has a slot's cache line brought here, for a push that may soon come. The consumer was the last to write it, when the block
+/// was used before, and bringing it takes as long as several pushes. Past the end of the block it is of no use.
 #[inline(always)]
 fn prefetch(slot: *const Slot) {
     #[cfg(all(target_arch = "x86_64", not(any(concourse_loom, concourse_shuttle))))]

@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "sync_contended",
-        what: "Four threads call `exec_sync` on one serial queue; whoever has waited for some microseconds keeps a place in line. The locks keep no order, but for the fair one and tokio's.",
+        what: "Four threads call `exec_sync` on one serial queue; whoever has tried for a while keeps a place in line. The locks keep no order, but for the fair one and tokio's.",
         metrics: &["ns per call"],
         size: 400_000,
         quick: 4_000,

@@ -72,7 +72,7 @@ pub(super) const CURVES: &[Curve] = &[
     ),
     curve(
         "threads_sync",
-        "So many threads add to a number in sync calls onto one serial queue for a tenth of a second, and stand in line after some microseconds. Below a target a call that must wait lends its body to whoever runs the queue. Beside it under tokio's lock, which is handed on in order, and under the standard library's, which lets a thread overtake.",
+        "So many threads add to a number in sync calls onto one serial queue for a tenth of a second, and stand in line after some attempts. Below a target a call that must wait lends its body to whoever runs the queue. Beside it under tokio's lock, which is handed on in order, and under the standard library's, which lets a thread overtake.",
         &["ns per call"],
         4_000_000,
         &[
